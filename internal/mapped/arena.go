@@ -1,0 +1,126 @@
+package mapped
+
+import "github.com/ringkit/ringkit/internal/check"
+
+// Block sizes of an arena, in bytes. The smallest is a page, the largest is what
+// one response may occupy before it is sent in pieces.
+const (
+	MinBlock   = 4 << 10
+	MaxBlock   = 64 << 10
+	numClasses = 3 // 4, 16 and 64 KiB
+	slabBytes  = 256 << 10
+	// keepBytes of free blocks per class stay resident; what is freed beyond
+	// gives its pages back, so that a burst does not stay in memory for ever.
+	keepBytes = 1 << 20
+)
+
+// Block is a piece of mapped memory for outgoing data. B is what has been written
+// so far; it grows by append-like use of its spare capacity, never by append
+// itself past cap (that would move the data to the Go heap).
+type Block struct {
+	B     []byte
+	next  *Block
+	class uint8
+	used  bool
+}
+
+// Arena hands out blocks. It belongs to one loop and is not safe for concurrent use.
+type Arena struct {
+	hot  [numClasses]stack // free, pages resident, most recently used first
+	cold [numClasses]stack // free, pages given back
+	maps [][]byte
+	live int
+}
+
+type stack struct {
+	top *Block
+	n   int
+}
+
+func (s *stack) push(b *Block) {
+	b.next = s.top
+	s.top = b
+	s.n++
+}
+
+func (s *stack) pop() *Block {
+	b := s.top
+	if b != nil {
+		s.top, b.next = b.next, nil
+		s.n--
+	}
+	return b
+}
+
+func classSize(c uint8) int { return MinBlock << (2 * c) }
+
+// Get returns an empty block with room for at least n bytes, n <= MaxBlock.
+// It fails only when the system has no memory left.
+func (a *Arena) Get(n int) (*Block, error) {
+	var c uint8
+	for classSize(c) < n {
+		c++
+	}
+	b := a.hot[c].pop()
+	if b == nil {
+		b = a.cold[c].pop()
+	}
+	if b == nil {
+		if err := a.grow(c); err != nil {
+			return nil, err
+		}
+		b = a.hot[c].pop()
+	}
+	check.That(!b.used, "block handed out twice")
+	b.used = true
+	b.B = b.B[:0]
+	a.live++
+	return b, nil
+}
+
+// Put takes a block back. No operation of the kernel may refer to it any more.
+func (a *Arena) Put(b *Block) {
+	check.That(b.used, "block freed twice")
+	check.Poison(b.B)
+	b.used = false
+	a.live--
+	size := classSize(b.class)
+	if a.hot[b.class].n*size < keepBytes || Discard(b.B[:size]) != nil {
+		a.hot[b.class].push(b)
+		return
+	}
+	a.cold[b.class].push(b)
+}
+
+// Live returns how many blocks are in use.
+func (a *Arena) Live() int { return a.live }
+
+func (a *Arena) grow(c uint8) error {
+	m, err := Alloc(slabBytes)
+	if err != nil {
+		return err
+	}
+	a.maps = append(a.maps, m)
+	size := classSize(c)
+	blocks := make([]Block, slabBytes/size)
+	for i := range blocks {
+		b := &blocks[i]
+		b.B = m[i*size : i*size : (i+1)*size]
+		b.class = c
+		a.hot[c].push(b)
+	}
+	return nil
+}
+
+// Close unmaps everything. All blocks must be free or at least out of the
+// kernel's reach.
+func (a *Arena) Close() error {
+	var err error
+	for _, m := range a.maps {
+		if e := Free(m); e != nil {
+			err = e
+		}
+	}
+	*a = Arena{}
+	return err
+}

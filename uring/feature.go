@@ -1,0 +1,124 @@
+package uring
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Feature is a set of things a kernel may have on top of the least that New needs.
+type Feature uint32
+
+// The optional features, each used when present.
+const (
+	// MultishotRecv lets one request receive for the life of a connection. It is
+	// used from 6.8 on (recognised by an operation that came with it): before,
+	// one busy connection could starve the others within a turn.
+	MultishotRecv Feature = 1 << iota
+	// BufferRing is a ring of receive buffers shared with the kernel (5.19).
+	// Without it a receive is a poll followed by recv(2).
+	BufferRing
+	// CoopTaskrun avoids interrupts between threads for completions (5.19).
+	CoopTaskrun
+	// NoSQArray drops an index array from the submission queue (6.6).
+	NoSQArray
+	// NoIowait keeps a waiting loop from being counted as waiting for a disk
+	// (6.15). Before, an idle loop shows as 100 % iowait, which is only cosmetic.
+	NoIowait
+
+	allFeatures = 1<<iota - 1
+)
+
+var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait"}
+
+func (f Feature) String() string {
+	var names []string
+	for i, name := range featureNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Finding is what the probe found out about one feature.
+type Finding struct {
+	Name  string
+	Since string // kernel version that brought it, for the reader; it is not used to decide
+	Need  bool   // New fails without it
+	Err   error  // nil when available, otherwise why not
+}
+
+// Available reports whether the feature can be used.
+func (f Finding) Available() bool { return f.Err == nil }
+
+// Report is the feature matrix of the running kernel, as seen by this process.
+type Report struct {
+	Kernel   string // release, as uname(2) gives it
+	Findings []Finding
+	// Err is nil when New can make a ring, otherwise the reason why not. It
+	// matches ErrUnavailable.
+	Err error
+	// Features are those that New will use.
+	Features Feature
+}
+
+// Tier is "full" when every optional feature is there, "base" when some are
+// missing, and "none" without io_uring.
+func (p *Report) Tier() string {
+	switch {
+	case p.Err != nil:
+		return "none"
+	case p.Features == allFeatures:
+		return "full"
+	}
+	return "base"
+}
+
+// String is a table, a feature a line.
+func (p *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "kernel %s, io_uring tier %s\n", p.Kernel, p.Tier())
+	for _, f := range p.Findings {
+		state := "yes"
+		if f.Err != nil {
+			state = "no: " + f.Err.Error()
+		}
+		fmt.Fprintf(&b, "  %-28s since %-5s %s\n", f.Name, f.Since, state)
+	}
+	if p.Err != nil {
+		fmt.Fprintf(&b, "%v\n", p.Err)
+	}
+	return b.String()
+}
+
+// Probe finds out, by doing, what io_uring can do for this process: it makes a
+// ring, and moves bytes over a socket pair with each feature. It takes a few
+// milliseconds the first time; the answer is kept for the life of the process.
+func Probe() *Report { return probeOnce() }
+
+var probeOnce = sync.OnceValue(func() *Report {
+	// Completions of the probe's requests run on the thread that made them.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p := &prober{report: Report{Kernel: kernelRelease()}}
+	p.run()
+	return &p.report
+})
+
+// usable returns the features New may use.
+func usable() (Feature, error) {
+	p := Probe()
+	return p.Features, p.Err
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,143 @@
+package uring
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/internal/check"
+	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/ring"
+)
+
+// Each operation below is prepared at once and submitted by the next Enter (or
+// earlier, when the queue is full). It has at least one completion with its
+// token, and exactly one without the flag More.
+
+// Accept accepts connections on a listening descriptor until an error ends it:
+// each completion is a new descriptor, close-on-exec and non-blocking.
+func (r *Ring) Accept(t ring.Token, fd int) {
+	e := r.prepare()
+	e.PrepOperation(opAccept, int32(fd), 0, 0, 0)
+	e.SetIoprio(acceptMultishot)
+	e.SetOpFlags(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
+	e.SetUserData(uint64(t))
+}
+
+// Recv receives into the ring's buffers: repeatedly with MultishotRecv, otherwise
+// once. A completion with res 0 is the end of the stream; -ENOBUFS means that all
+// buffers are in use, the data being safe in the socket.
+func (r *Ring) Recv(t ring.Token, fd int) {
+	e := r.prepare()
+	e.SetUserData(uint64(t))
+	if r.polled != nil {
+		r.polled[t] = int32(fd)
+		e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0)
+		e.SetOpFlags(unix.POLLIN | unix.POLLRDHUP)
+		return
+	}
+	n := uint32(0)
+	if r.features&MultishotRecv != 0 {
+		e.SetIoprio(recvMultishot)
+	} else {
+		n = uint32(r.bufs.size)
+	}
+	e.PrepOperation(opRecv, int32(fd), 0, n, 0)
+	e.SetFlags(sqeBufferSelect)
+	e.SetBufGroup(bufGroup)
+}
+
+// receivePolled turns the completion of a poll into that of a receive, where the
+// kernel has no buffer rings.
+func (r *Ring) receivePolled(c *ring.Completion) {
+	fd := r.polled[c.Token]
+	delete(r.polled, c.Token)
+	if c.Res < 0 {
+		return
+	}
+	id, ok := r.bufs.pop()
+	if !ok {
+		r.stats.Starved++
+		c.Res = -int32(syscall.ENOBUFS)
+		return
+	}
+	buf := r.bufs.take(id, r.bufs.size)
+	n, errno := recvNow(int(fd), buf)
+	if errno != 0 || n == 0 {
+		r.bufs.give(id)
+		c.Res = -int32(errno)
+		return
+	}
+	c.Res, c.Flags, c.BufID, c.Buf = int32(n), ring.HasBuffer, id, buf[:n]
+}
+
+func recvNow(fd int, buf []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
+		if errno != syscall.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+// Release gives a receive buffer back.
+func (r *Ring) Release(id uint16) { r.bufs.give(id) }
+
+// Send sends all of p, which has to be mapped memory and to stay untouched until
+// the completion. The kernel finishes short sends itself (MSG_WAITALL); a result
+// shorter than p is left to an interrupted one, and sending the rest shows why.
+func (r *Ring) Send(t ring.Token, fd int, p []byte) {
+	check.That(mapped.Owns(p), "send of memory that is not mapped")
+	e := r.prepare()
+	e.PrepOperation(opSend, int32(fd), address(p), uint32(len(p)), 0)
+	e.SetOpFlags(unix.MSG_WAITALL | unix.MSG_NOSIGNAL)
+	e.SetUserData(uint64(t))
+}
+
+// Connect connects a socket to a raw socket address, which has to be mapped
+// memory and to stay untouched until the completion.
+func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
+	check.That(mapped.Owns(sockaddr), "connect with an address that is not mapped")
+	e := r.prepare()
+	e.PrepOperation(opConnect, int32(fd), address(sockaddr), 0, uint64(len(sockaddr)))
+	e.SetUserData(uint64(t))
+}
+
+// Poll waits once for any of the poll(2) events; POLLERR and POLLHUP are implied.
+// The result is the mask of events.
+func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
+	e := r.prepare()
+	e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0)
+	e.SetOpFlags(events)
+	e.SetUserData(uint64(t))
+}
+
+// Cancel asks for the end of the operation with the token target. Its own
+// completion (0, -ENOENT when there was nothing to cancel, -EALREADY) says
+// nothing about the target's, which may come before or after.
+func (r *Ring) Cancel(t, target ring.Token) {
+	e := r.prepare()
+	e.PrepOperation(opAsyncCancel, -1, uint64(target), 0, 0)
+	e.SetUserData(uint64(t))
+}
+
+// Shutdown shuts down one or both directions of a socket at once, with a plain
+// system call: as a ring operation it would always take a kernel worker.
+// SHUT_RDWR completes an armed receive with 0.
+func (r *Ring) Shutdown(fd, how int) { _ = unix.Shutdown(fd, how) }
+
+// CloseFD closes a descriptor on which no operation is in flight. There is no
+// completion.
+func (r *Ring) CloseFD(fd int) {
+	e := r.prepare()
+	e.PrepOperation(opClose, int32(fd), 0, 0, 0)
+	e.SetFlags(sqeSkipSuccess)
+}
+
+// address returns where mapped memory is. It stays there, so the number may
+// outlive the call.
+func address(p []byte) uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
+}

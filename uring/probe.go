@@ -1,0 +1,335 @@
+package uring
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/ring"
+)
+
+// prober fills a report. The first step that fails and is needed ends it.
+type prober struct {
+	report Report
+	ops    opProbe
+}
+
+// opFixedFDInstall came with 6.8, as did the fairness of multishot receive; the
+// operation can be asked for, the fairness cannot.
+const opFixedFDInstall = 54
+
+var errUnfair = errors.New("the kernel is older than 6.8, where one connection could starve the others")
+
+func (p *prober) run() {
+	if !p.need("set-up", "5.19", p.setup) ||
+		!p.need("operations", "5.19", p.operations) {
+		return
+	}
+	p.want(CoopTaskrun, "5.19", p.flags(setupCoopTaskrun|setupTaskrunFlag))
+	p.want(NoSQArray, "6.6", p.flags(setupNoSQArray))
+	p.want(NoIowait, "6.15", p.noIowait)
+	p.want(BufferRing, "5.19", p.bufferRing)
+	if !p.need("multishot accept", "5.19", p.multishotAccept) ||
+		!p.need("complete send", "6.0", p.sendAll) ||
+		!p.need("cancel", "5.19", p.cancel) {
+		return
+	}
+	p.want(MultishotRecv, "6.8", p.multishotRecv)
+}
+
+func (p *prober) add(f Finding) bool {
+	p.report.Findings = append(p.report.Findings, f)
+	return f.Err == nil
+}
+
+func (p *prober) need(name, since string, try func() error) bool {
+	err := try()
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = &Error{Step: name, Err: err, Cause: "the kernel is older than 6.0, or a sandbox emulates it incompletely"}
+	}
+	if err != nil {
+		p.report.Err = err
+		p.report.Features = 0
+	}
+	return p.add(Finding{Name: name, Since: since, Need: true, Err: err})
+}
+
+func (p *prober) want(f Feature, since string, try func() error) {
+	err := try()
+	if err == nil {
+		p.report.Features |= f
+	}
+	p.add(Finding{Name: f.String(), Since: since, Err: err})
+}
+
+// with runs f on a small ring that uses the given features.
+func (p *prober) with(f Feature, use func(*Ring) error) error {
+	r := &Ring{fd: -1, wakeFD: -1, features: f}
+	if err := r.open(Config{Entries: 8, CQEntries: 16, Buffers: 2, BufferSize: 64}); err != nil {
+		return errors.Join(err, r.release())
+	}
+	return errors.Join(use(r), r.Close(time.Second))
+}
+
+func (p *prober) setup() error {
+	return p.with(0, func(r *Ring) error { return nil })
+}
+
+func (p *prober) operations() error {
+	return p.with(0, func(r *Ring) error {
+		if err := register(r.fd, registerProbe, unsafe.Pointer(&p.ops), probeMaxOps); err != nil {
+			return bare(err)
+		}
+		for _, op := range []uint8{opNop, opPollAdd, opAccept, opAsyncCancel, opConnect, opClose, opSend, opRecv} {
+			if !p.has(op) {
+				return fmt.Errorf("operation %d is missing", op)
+			}
+		}
+		return nil
+	})
+}
+
+func (p *prober) has(op uint8) bool {
+	return op <= p.ops.lastOp && p.ops.ops[op].flags&probeOpSupported != 0
+}
+
+func (p *prober) flags(flags uint32) func() error {
+	return func() error {
+		q := params{Flags: setupSubmitAll | flags}
+		fd, err := setup(4, &q)
+		if err != nil {
+			return fmt.Errorf("set-up flags %#x: %w", flags, bare(err))
+		}
+		return unix.Close(fd)
+	}
+}
+
+func (p *prober) noIowait() error {
+	return p.with(0, func(r *Ring) error {
+		if r.kernel&featNoIowait == 0 {
+			return errors.New("not among the kernel's feature bits")
+		}
+		return nil
+	})
+}
+
+func (p *prober) bufferRing() error {
+	return p.with(p.report.Features|BufferRing, func(r *Ring) error {
+		return pair(func(a, b int) error { return receive(r, a, b, "through a buffer ring") })
+	})
+}
+
+func (p *prober) multishotRecv() error {
+	if p.report.Features&BufferRing == 0 {
+		return errors.New("needs a buffer ring")
+	}
+	err := p.with(p.report.Features|MultishotRecv, func(r *Ring) error {
+		return pair(func(a, b int) error {
+			r.Recv(probeToken(ring.OpRecv), a)
+			for _, text := range []string{"one", "two", "three"} {
+				if err := expectData(r, b, text, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil && !p.has(opFixedFDInstall) {
+		return errUnfair
+	}
+	return err
+}
+
+func (p *prober) multishotAccept() error {
+	return p.with(p.report.Features, func(r *Ring) error {
+		fd, addr, err := loopbackListener()
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		r.Accept(probeToken(ring.OpAccept), fd)
+		for range 2 {
+			peer, err := dialRaw(addr)
+			if err != nil {
+				return err
+			}
+			c, err := await(r)
+			unix.Close(peer)
+			if err != nil {
+				return err
+			}
+			if c.Res < 0 {
+				return syscall.Errno(-c.Res)
+			}
+			unix.Close(int(c.Res))
+			if !c.More() {
+				return errors.New("accept ended after one connection")
+			}
+		}
+		return nil
+	})
+}
+
+// sendAll sends more than a socket buffer holds: the completion has to wait until
+// all of it is gone.
+func (p *prober) sendAll() error {
+	return p.with(p.report.Features, func(r *Ring) error {
+		return pair(func(a, b int) error {
+			data, err := mapped.Alloc(1 << 20)
+			if err != nil {
+				return err
+			}
+			defer mapped.Free(data)
+			r.Send(probeToken(ring.OpSend), a, data)
+			if err := r.Enter(0); err != nil {
+				return err
+			}
+			sink := make([]byte, 64<<10)
+			for got := 0; got < len(data); {
+				n, err := unix.Read(b, sink)
+				if err == unix.EAGAIN || n == 0 {
+					return fmt.Errorf("the send stopped after %d of %d bytes", got, len(data))
+				}
+				if err != nil {
+					return err
+				}
+				got += n
+				if err := r.Enter(0); err != nil {
+					return err
+				}
+			}
+			c, err := await(r)
+			if err != nil {
+				return err
+			}
+			if int(c.Res) != len(data) {
+				return fmt.Errorf("the send completed with %d of %d bytes", c.Res, len(data))
+			}
+			return nil
+		})
+	})
+}
+
+func (p *prober) cancel() error {
+	return p.with(p.report.Features, func(r *Ring) error {
+		return pair(func(a, _ int) error {
+			target := probeToken(ring.OpRecv)
+			r.Recv(target, a)
+			if err := r.Enter(0); err != nil {
+				return err
+			}
+			r.Cancel(probeToken(ring.OpCancel), target)
+			for range 2 {
+				c, err := await(r)
+				if err != nil {
+					return err
+				}
+				want := int32(0)
+				if c.Token == target {
+					want = -int32(syscall.ECANCELED)
+				}
+				if c.Res != want {
+					return fmt.Errorf("%v completed with %d", c.Token, c.Res)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func probeToken(op ring.Op) ring.Token { return ring.MakeToken(op, 1, 1) }
+
+// receive arms a receive on a and writes text to b.
+func receive(r *Ring, a, b int, text string) error {
+	r.Recv(probeToken(ring.OpRecv), a)
+	return expectData(r, b, text, false)
+}
+
+func expectData(r *Ring, b int, text string, more bool) error {
+	if _, err := unix.Write(b, []byte(text)); err != nil {
+		return err
+	}
+	c, err := await(r)
+	if err != nil {
+		return err
+	}
+	if c.Res < 0 {
+		return syscall.Errno(-c.Res)
+	}
+	same := c.HasBuffer() && bytes.Equal(c.Buf, []byte(text))
+	if c.HasBuffer() {
+		r.Release(c.BufID)
+	}
+	if !same {
+		return errors.New("the data did not arrive in a provided buffer")
+	}
+	if more && !c.More() {
+		return errors.New("the request ended after one receive")
+	}
+	return nil
+}
+
+// await returns the next completion, or an error after a second.
+func await(r *Ring) (c ring.Completion, err error) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+		if err := r.Enter(100 * time.Millisecond); err != nil {
+			return c, err
+		}
+		if r.Next(&c) {
+			return c, nil
+		}
+	}
+	return c, errors.New("no completion within a second")
+}
+
+func pair(use func(a, b int) error) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	return use(fds[0], fds[1])
+}
+
+// loopbackListener listens on a unix socket with a name the kernel chooses, so
+// that the probe works without any network.
+func loopbackListener() (int, unix.Sockaddr, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, nil, err
+	}
+	fail := func(err error) (int, unix.Sockaddr, error) {
+		unix.Close(fd)
+		return -1, nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil {
+		return fail(err)
+	}
+	if err := unix.Listen(fd, 4); err != nil {
+		return fail(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		return fail(err)
+	}
+	return fd, addr, nil
+}
+
+func dialRaw(addr unix.Sockaddr) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Connect(fd, addr); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
