@@ -19,7 +19,7 @@ const (
 // itself past cap (that would move the data to the Go heap).
 type Block struct {
 	B     []byte
-	next  *Block
+	Next  *Block // the owner's, to queue blocks; nil in a block from Get
 	class uint8
 	used  bool
 }
@@ -38,7 +38,7 @@ type stack struct {
 }
 
 func (s *stack) push(b *Block) {
-	b.next = s.top
+	b.Next = s.top
 	s.top = b
 	s.n++
 }
@@ -46,7 +46,7 @@ func (s *stack) push(b *Block) {
 func (s *stack) pop() *Block {
 	b := s.top
 	if b != nil {
-		s.top, b.next = b.next, nil
+		s.top, b.Next = b.Next, nil
 		s.n--
 	}
 	return b

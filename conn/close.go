@@ -1,0 +1,108 @@
+package conn
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// Errors with which a connection can end, beside the errno of an operation.
+var (
+	ErrWriteTimeout = errors.New("the peer took no data for the write timeout")
+	ErrClosed       = errors.New("the connection was closed")
+	ErrAbandoned    = errors.New("a callback ended its goroutine")
+)
+
+// Lingering is bounded in time and bytes: a peer gets this much of both to notice
+// that nobody listens any more.
+const (
+	LingerTime  = 2 * time.Second
+	LingerBytes = 8 << 20
+)
+
+// Close ends the connection once its output has been sent. Input is no longer
+// delivered and Write does nothing from now on. Closed is called with nil when it
+// is over.
+func (c *Conn) Close() { c.finish(false) }
+
+// CloseLingering is Close for a peer that may still be sending: closing a socket
+// with unread input makes the kernel reset the connection, which can destroy what
+// was sent last before the peer has read it. So only the sending side is ended
+// (RFC 9112 section 9.6), and input is thrown away until the peer ends too, at
+// most LingerTime and LingerBytes.
+func (c *Conn) CloseLingering() { c.finish(true) }
+
+func (c *Conn) finish(linger bool) {
+	if c.phase != phaseOpen {
+		return
+	}
+	c.phase = phaseFlushing
+	c.deadline = 0
+	if linger {
+		c.flags |= flagLinger
+	}
+	if c.in != nil && c.loop.active != c {
+		c.dropInput()
+	}
+	if c.out == nil {
+		c.endOutput()
+	}
+}
+
+// endOutput goes on with closing once everything is sent.
+func (c *Conn) endOutput() {
+	if c.flags&flagLinger == 0 || c.flags&flagEOF != 0 {
+		c.stop(nil)
+		return
+	}
+	c.phase = phaseLingering
+	c.done = 0 // counts what is thrown away
+	c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_WR)
+	c.SetDeadline(LingerTime)
+	c.receive()
+}
+
+func (c *Conn) discard(n int) {
+	if c.phase != phaseLingering {
+		return
+	}
+	if c.done += uint32(n); c.done > LingerBytes {
+		c.stop(nil)
+	}
+}
+
+// Abort ends the connection at once; output not yet sent is lost. Closed is
+// called with err before Abort returns.
+func (c *Conn) Abort(err error) {
+	if err == nil {
+		err = ErrClosed
+	}
+	c.stop(err)
+}
+
+// stop is the end for the protocol. The slot lives on until the kernel has let go
+// of everything: a shut-down socket completes its receive and its send at once.
+func (c *Conn) stop(err error) {
+	if c.phase == phaseStopping {
+		return
+	}
+	c.phase = phaseStopping
+	c.deadline, c.sendBy = 0, 0
+	c.loop.wheel.Cancel(&c.timer)
+	c.loop.conns.Add(-1)
+	if c.inflight > 0 {
+		c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_RDWR)
+	}
+	c.proto.Closed(c, err)
+	c.State = nil
+	c.endIfQuiet()
+}
+
+// endIfQuiet has the slot recycled at the end of the turn, when no frame on the
+// stack can refer to it any more, once nothing is in flight.
+func (c *Conn) endIfQuiet() {
+	if c.phase == phaseStopping && c.inflight == 0 && c.flags&flagOver == 0 {
+		c.flags |= flagOver
+		c.loop.over = append(c.loop.over, c)
+	}
+}

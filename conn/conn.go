@@ -1,0 +1,127 @@
+package conn
+
+import (
+	"time"
+
+	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/ring"
+	"github.com/ringkit/ringkit/internal/wheel"
+)
+
+// phase is where a connection is in its life.
+type phase uint8
+
+const (
+	phaseFree      phase = iota // the slot is not in use
+	phaseOpen                   // input is delivered, output is sent
+	phaseFlushing               // Close was called: output is sent, input is ignored
+	phaseLingering              // output is sent and ended: input is thrown away until the peer ends
+	phaseStopping               // over for the protocol; waiting for nothing to be in flight
+)
+
+type flag uint16
+
+const (
+	flagReceiving  flag = 1 << iota // a receive is in flight
+	flagCancelling                  // and its cancellation is
+	flagHeld                        // the protocol takes no input now
+	flagEOF                         // the peer has ended its side
+	flagSending                     // a send is in flight
+	flagDirty                       // is in Loop.dirty
+	flagStarved                     // is in Loop.starved
+	flagLinger                      // linger once flushed
+	flagOver                        // is in Loop.over
+)
+
+// Conn is one connection. An idle one is this struct and nothing else.
+type Conn struct {
+	// State is the protocol's. It should be nil while the connection is idle.
+	State any
+
+	loop  *Loop
+	proto Protocol
+
+	in   []byte        // input kept: not consumed, or arrived while held
+	out  *mapped.Block // queue of blocks to send; the first may be in flight
+	last *mapped.Block // end of that queue
+
+	timer    wheel.Timer
+	deadline int64 // the protocol's, nanoseconds, 0 none
+	sendBy   int64 // of the send in flight, nanoseconds, 0 none
+
+	fd       int32
+	slot     uint32
+	gen      uint32
+	taken    uint32 // how much of in has been consumed
+	done     uint32 // how much of the first block has been sent
+	queued   int    // bytes in out not yet sent
+	flags    flag
+	inflight uint8 // operations without terminal completion
+	phase    phase
+}
+
+// Adopt takes over a connected, non-blocking descriptor and calls p.Open.
+func (l *Loop) Adopt(fd int, p Protocol) {
+	c := l.table.take()
+	c.loop, c.proto, c.fd, c.phase = l, p, int32(fd), phaseOpen
+	c.timer.Key = c.slot
+	l.conns.Add(1)
+	p.Open(c)
+	c.receive()
+}
+
+// Loop returns the connection's loop.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// FD returns the descriptor. It is the connection's to close.
+func (c *Conn) FD() int { return int(c.fd) }
+
+// AtEOF reports whether the peer has ended its side.
+func (c *Conn) AtEOF() bool { return c.flags&flagEOF != 0 }
+
+// Closing reports whether Close or Abort was called, or the connection failed.
+func (c *Conn) Closing() bool { return c.phase != phaseOpen }
+
+func (c *Conn) token(op ring.Op) ring.Token { return ring.MakeToken(op, c.gen, c.slot) }
+
+// SetDeadline has Timeout called once the loop's clock passes now+d. A later call
+// replaces it; d <= 0 means never. It costs next to nothing to move a deadline
+// into the future: the timer that is set already is looked at again when it fires.
+func (c *Conn) SetDeadline(d time.Duration) {
+	c.deadline = 0
+	if d > 0 {
+		c.deadline = c.loop.now + int64(d)
+		c.armTimer(c.deadline)
+	}
+}
+
+func (c *Conn) armTimer(at int64) {
+	if !c.timer.Scheduled() || c.timer.When() > at+wheel.TickNanos {
+		c.loop.wheel.Schedule(&c.timer, at)
+	}
+}
+
+func (c *Conn) timerFired() {
+	now := c.loop.now
+	switch {
+	case c.sendBy != 0 && c.sendBy <= now:
+		c.stop(ErrWriteTimeout)
+		return
+	case c.deadline != 0 && c.deadline <= now:
+		c.deadline = 0
+		if c.phase == phaseOpen {
+			c.proto.Timeout(c)
+		} else {
+			c.stop(nil)
+		}
+	}
+	if c.phase == phaseStopping {
+		return
+	}
+	if c.sendBy != 0 {
+		c.armTimer(c.sendBy)
+	}
+	if c.deadline != 0 {
+		c.armTimer(c.deadline)
+	}
+}

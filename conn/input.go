@@ -1,0 +1,211 @@
+package conn
+
+import (
+	"syscall"
+
+	"github.com/ringkit/ringkit/internal/check"
+	"github.com/ringkit/ringkit/internal/ring"
+)
+
+// carryBytes is the size of a pooled buffer for kept input; a larger one is made
+// by growing and not pooled.
+const (
+	carryBytes  = 4 << 10
+	carryPooled = 256
+)
+
+// wantsInput reports whether a receive should be armed.
+func (c *Conn) wantsInput() bool {
+	if c.flags&flagEOF != 0 {
+		return false
+	}
+	switch c.phase {
+	case phaseOpen:
+		return c.flags&flagHeld == 0 || len(c.in)-int(c.taken) < c.loop.inputLimit
+	case phaseFlushing, phaseLingering:
+		// Also while flushing: a peer that never stops sending would otherwise
+		// never see the end of what it is being told.
+		return true
+	}
+	return false
+}
+
+// receive arms a receive where one is wanted and none is there.
+func (c *Conn) receive() {
+	if c.flags&(flagReceiving|flagStarved) != 0 || !c.wantsInput() {
+		return
+	}
+	c.flags |= flagReceiving
+	c.inflight++
+	c.loop.ring.Recv(c.token(ring.OpRecv), int(c.fd))
+}
+
+// pause ends the receive in flight when no input is wanted.
+func (c *Conn) pause() {
+	if c.flags&(flagReceiving|flagCancelling) != flagReceiving || c.wantsInput() {
+		return
+	}
+	c.cancelReceive()
+}
+
+func (c *Conn) cancelReceive() {
+	c.flags |= flagCancelling
+	c.inflight++
+	c.loop.ring.Cancel(c.token(ring.OpCancel), c.token(ring.OpRecv))
+}
+
+// received handles the completion of a receive.
+func (c *Conn) received(e *ring.Completion) {
+	if !e.More() {
+		c.flags &^= flagReceiving
+	}
+	switch {
+	case c.phase == phaseStopping:
+		if e.HasBuffer() {
+			c.loop.ring.Release(e.BufID)
+		}
+		return
+	case e.Res > 0:
+		c.arrived(e)
+	case e.Res == 0:
+		c.ended()
+	default:
+		c.receiveFailed(syscall.Errno(-e.Res))
+	}
+	if e.Res <= 0 && e.HasBuffer() {
+		c.loop.ring.Release(e.BufID)
+	}
+	c.receive()
+}
+
+func (c *Conn) receiveFailed(errno syscall.Errno) {
+	switch errno {
+	case syscall.ENOBUFS:
+		c.flags |= flagStarved
+		c.loop.starved = append(c.loop.starved, c)
+	case syscall.ECANCELED, syscall.EINTR, syscall.EAGAIN:
+		// Paused by us, or its thread ended: receive arms it again if wanted.
+	default:
+		c.stop(errno)
+	}
+}
+
+// arrived takes received bytes. When nothing is kept they are delivered where
+// they are; otherwise they join what is kept.
+func (c *Conn) arrived(e *ring.Completion) {
+	if c.phase != phaseOpen {
+		c.discard(len(e.Buf))
+		c.loop.ring.Release(e.BufID)
+		return
+	}
+	if len(c.in) > 0 || c.flags&flagHeld != 0 {
+		c.keep(e.Buf)
+		c.loop.ring.Release(e.BufID)
+		c.deliver()
+		c.pause()
+		return
+	}
+	c.loop.lent, c.loop.lentID = true, e.BufID
+	buf := e.Buf
+	c.consumed(buf, c.data(buf))
+}
+
+// consumed ends a delivery out of a receive buffer: the rest is kept, the buffer
+// goes back.
+func (c *Conn) consumed(buf []byte, n int) {
+	if n < len(buf) && c.phase == phaseOpen {
+		c.keep(buf[n:])
+		c.pause()
+	}
+	c.loop.lent = false
+	c.loop.ring.Release(c.loop.lentID)
+}
+
+func (c *Conn) data(in []byte) int {
+	check.That(c.loop.active == nil, "Data called while Data is running")
+	c.loop.active = c
+	n := c.proto.Data(c, in)
+	c.loop.active = nil
+	check.That(n >= 0 && n <= len(in), "Data consumed %d of %d bytes", n, len(in))
+	return n
+}
+
+// deliver offers the kept input to the protocol, unless it is held.
+func (c *Conn) deliver() {
+	if c.phase != phaseOpen || c.flags&flagHeld != 0 || len(c.in) == 0 {
+		return
+	}
+	n := c.data(c.in[c.taken:])
+	c.taken += uint32(n)
+	if int(c.taken) == len(c.in) || c.phase != phaseOpen {
+		c.dropInput()
+	}
+}
+
+// keep appends p to the kept input.
+func (c *Conn) keep(p []byte) {
+	if c.in == nil {
+		c.in = c.loop.takeCarry()
+	}
+	if c.taken > 0 && len(c.in)+len(p) > cap(c.in) {
+		c.in = c.in[:copy(c.in, c.in[c.taken:])]
+		c.taken = 0
+	}
+	old := c.in
+	c.in = append(c.in, p...)
+	if cap(c.in) != cap(old) {
+		c.loop.putCarry(old)
+	}
+}
+
+func (c *Conn) dropInput() {
+	c.loop.putCarry(c.in)
+	c.in, c.taken = nil, 0
+}
+
+func (l *Loop) takeCarry() []byte {
+	if n := len(l.carry); n > 0 {
+		b := l.carry[n-1]
+		l.carry = l.carry[:n-1]
+		return b
+	}
+	return make([]byte, 0, carryBytes)
+}
+
+func (l *Loop) putCarry(b []byte) {
+	check.Poison(b)
+	if cap(b) == carryBytes && len(l.carry) < carryPooled {
+		l.carry = append(l.carry, b[:0])
+	}
+}
+
+// Hold stops the delivery of input, until Resume. What arrives meanwhile is kept,
+// up to the loop's InputLimit and what is on its way; then receiving pauses.
+func (c *Conn) Hold() { c.flags |= flagHeld }
+
+// Held reports whether the connection is held.
+func (c *Conn) Held() bool { return c.flags&flagHeld != 0 }
+
+// Resume ends Hold and delivers what was kept. It must not be called from Data.
+func (c *Conn) Resume() {
+	c.flags &^= flagHeld
+	c.deliver()
+	c.receive()
+}
+
+// Buffered returns the number of bytes received and not consumed.
+func (c *Conn) Buffered() int { return len(c.in) - int(c.taken) }
+
+// ended handles the end of the peer's side.
+func (c *Conn) ended() {
+	if c.flags&flagEOF != 0 {
+		return
+	}
+	c.flags |= flagEOF
+	switch c.phase {
+	case phaseOpen:
+		c.proto.EOF(c)
+	case phaseLingering:
+		c.stop(nil)
+	}
+}

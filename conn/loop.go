@@ -1,0 +1,329 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringkit/ringkit/internal/inbox"
+	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/ring"
+	"github.com/ringkit/ringkit/internal/wheel"
+)
+
+// Defaults and bounds of a loop.
+const (
+	// DefaultWriteTimeout ends a connection whose peer takes no data for so long.
+	DefaultWriteTimeout = 60 * time.Second
+	// DefaultInputLimit is how many received bytes a connection keeps while it is
+	// held, before it stops receiving.
+	DefaultInputLimit = 64 << 10
+
+	turnCompletions = 4096 // handled before the loop looks at anything else
+	closeWait       = time.Second
+)
+
+// Config is how a loop is made.
+type Config struct {
+	// Ring is the engine. The loop closes it when it ends.
+	Ring Ring
+	// Clock returns monotonic time in nanoseconds; nil means the system's.
+	Clock func() int64
+	// WriteTimeout is how long a send may wait for the peer; 0 means
+	// DefaultWriteTimeout, negative means for ever.
+	WriteTimeout time.Duration
+	// InputLimit is in bytes; 0 means DefaultInputLimit.
+	InputLimit int
+}
+
+// Task is a function to be run by a loop. It can be embedded in a longer-lived
+// object and posted again once it has run; Value is the function.
+type Task = inbox.Node[func(*Loop)]
+
+// Loop is an event loop: one ring and the connections on it.
+type Loop struct {
+	ring  Ring
+	clock func() int64
+	now   int64 // at the beginning of the turn, nanoseconds
+
+	cqe   ring.Completion // the completion being handled
+	table table
+	wheel wheel.Wheel
+	inbox inbox.Queue[func(*Loop)]
+	arena mapped.Arena
+	carry [][]byte // pooled buffers for input that had to be kept
+
+	tasks   *Task   // taken from the inbox, not yet run
+	dirty   []*Conn // have output and no send in flight
+	starved []*Conn // want to receive but found no buffer
+	over    []*Conn // nothing in flight any more, to be recycled
+
+	active *Conn  // whose Data is running
+	lent   bool   // and reads from the receive buffer
+	lentID uint16 // with this number
+
+	listeners []*Listener // by slot, nil where one has ended
+	listening int
+	listenGen uint32
+
+	writeTimeout int64 // nanoseconds, 0 for ever
+	inputLimit   int
+
+	conns   atomic.Int64 // open connections, for balancing
+	quit    bool         // end when the last connection and listener are gone
+	done    chan struct{}
+	failure error // why Run ended, valid once done is closed
+
+	turns, completions uint64
+}
+
+// NewLoop makes a loop. Nothing happens until Run or Turn is called.
+func NewLoop(cfg Config) *Loop {
+	l := &Loop{
+		ring:         cfg.Ring,
+		clock:        cfg.Clock,
+		writeTimeout: int64(cfg.WriteTimeout),
+		inputLimit:   cfg.InputLimit,
+		done:         make(chan struct{}),
+	}
+	if l.clock == nil {
+		start := time.Now()
+		l.clock = func() int64 { return int64(time.Since(start)) }
+	}
+	switch {
+	case cfg.WriteTimeout == 0:
+		l.writeTimeout = int64(DefaultWriteTimeout)
+	case cfg.WriteTimeout < 0:
+		l.writeTimeout = 0
+	}
+	if l.inputLimit == 0 {
+		l.inputLimit = DefaultInputLimit
+	}
+	l.now = l.clock()
+	l.wheel.Advance(l.now)
+	return l
+}
+
+// Now returns the time of the present turn in nanoseconds of the loop's clock.
+func (l *Loop) Now() int64 { return l.now }
+
+// Conns returns the number of open connections. Any goroutine may call it.
+func (l *Loop) Conns() int { return int(l.conns.Load()) }
+
+// Done is closed when the loop has ended. Any goroutine may wait for it.
+func (l *Loop) Done() <-chan struct{} { return l.done }
+
+// Err returns why the loop ended, nil if it was asked to; valid once Done is closed.
+func (l *Loop) Err() error { return l.failure }
+
+// Post has the loop run t.Value soon. Any goroutine may call it. Tasks posted by
+// one goroutine run in order. A task posted to a loop that has ended does not run.
+func (l *Loop) Post(t *Task) {
+	if l.inbox.Push(t) {
+		l.ring.Wake()
+	}
+}
+
+// Do is Post with a task of its own.
+func (l *Loop) Do(f func(*Loop)) { l.Post(&Task{Value: f}) }
+
+// Quit makes the loop end once it has no connection and no listener.
+func (l *Loop) Quit() { l.quit = true }
+
+// Run turns the loop on the calling goroutine, locked to its thread, until it
+// has ended. The kernel completes requests on the thread that submitted them, so
+// the thread must live as long as they do.
+func (l *Loop) Run() error {
+	runtime.LockOSThread()
+	finished := false
+	defer func() {
+		if finished {
+			runtime.UnlockOSThread()
+			return
+		}
+		if p := recover(); p != nil {
+			panic(p)
+		}
+		// A callback called runtime.Goexit. The other connections are not to
+		// blame: another goroutine goes on with the next completion. The thread
+		// is unlocked and so stays alive, as must what was submitted on it.
+		runtime.UnlockOSThread()
+		l.abandon()
+		go l.Run()
+	}()
+	for !l.ended() {
+		if err := l.Turn(); err != nil {
+			finished = true
+			l.end(err)
+			return err
+		}
+	}
+	finished = true
+	l.end(nil)
+	return l.failure
+}
+
+// abandon ends the connection whose callback never returned.
+func (l *Loop) abandon() {
+	if c := l.active; c != nil {
+		l.active = nil
+		c.stop(ErrAbandoned)
+	}
+	if l.lent {
+		l.lent = false
+		l.ring.Release(l.lentID)
+	}
+}
+
+func (l *Loop) ended() bool { return l.quit && l.listening == 0 && l.table.live == 0 }
+
+// end frees what the loop holds. After a failure of the ring its connections are
+// told, and the memory the kernel may still refer to is left alone.
+func (l *Loop) end(err error) {
+	if err != nil {
+		l.table.each(func(c *Conn) { c.stop(err) })
+		for _, ln := range l.listeners {
+			if ln != nil {
+				ln.finish(err)
+			}
+		}
+	}
+	cerr := l.ring.Close(closeWait)
+	if err == nil && cerr == nil {
+		cerr = l.arena.Close()
+	}
+	l.failure = errors.Join(err, cerr)
+	close(l.done)
+}
+
+// Turn runs one turn: submit and wait, then completions, tasks, timers, output.
+func (l *Loop) Turn() error {
+	timeout := l.timeout()
+	if timeout != 0 && !l.inbox.Sleep() {
+		timeout = 0
+	}
+	err := l.ring.Enter(timeout)
+	l.inbox.Awake()
+	if err != nil {
+		return fmt.Errorf("event loop: %w", err)
+	}
+	l.turns++
+	l.now = l.clock()
+	for i := 0; i < turnCompletions && l.ring.Next(&l.cqe); i++ {
+		l.completions++
+		l.dispatch(&l.cqe)
+	}
+	l.runTasks()
+	l.fireTimers()
+	l.flush()
+	l.feedStarved()
+	l.recycle()
+	return nil
+}
+
+func (l *Loop) runTasks() {
+	if l.tasks == nil {
+		l.tasks = l.inbox.TakeAll()
+	}
+	for l.tasks != nil {
+		run := l.tasks.Value
+		l.tasks = l.tasks.Next()
+		run(l)
+	}
+}
+
+// timeout is how long the loop may wait: until the next timer.
+func (l *Loop) timeout() time.Duration {
+	if l.ended() {
+		return 0
+	}
+	at, ok := l.wheel.Next()
+	if !ok {
+		return -1
+	}
+	return max(0, time.Duration(at-l.clock()))
+}
+
+func (l *Loop) dispatch(e *ring.Completion) {
+	slot := e.Token.Slot()
+	if slot&listenerKey != 0 {
+		l.listenerEvent(slot&^listenerKey, e)
+		return
+	}
+	c := l.table.at(slot)
+	if c == nil || c.gen != e.Token.Generation() {
+		// The slot was recycled. By the rules of the close protocol this does
+		// not happen; if it does, nobody is harmed.
+		if e.HasBuffer() {
+			l.ring.Release(e.BufID)
+		}
+		return
+	}
+	if !e.More() {
+		c.inflight--
+	}
+	switch e.Token.Op() {
+	case ring.OpRecv:
+		c.received(e)
+	case ring.OpSend:
+		c.sent(e)
+	case ring.OpCancel:
+		c.flags &^= flagCancelling
+	}
+	c.endIfQuiet()
+}
+
+func (l *Loop) fireTimers() {
+	l.wheel.Advance(l.now)
+	for t := l.wheel.Pop(); t != nil; t = l.wheel.Pop() {
+		if t.Key&listenerKey != 0 {
+			l.retryAccept(t.Key &^ listenerKey)
+			continue
+		}
+		if c := l.table.at(t.Key); c != nil {
+			c.timerFired()
+		}
+	}
+}
+
+// flush starts a send on every connection that was written to in this turn.
+func (l *Loop) flush() {
+	for i, c := range l.dirty {
+		l.dirty[i] = nil
+		c.flags &^= flagDirty
+		c.send()
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// feedStarved lets connections receive again that found no buffer. By now the
+// buffers of this turn's completions have been returned, in the order of arrival.
+func (l *Loop) feedStarved() {
+	for i, c := range l.starved {
+		l.starved[i] = nil
+		c.flags &^= flagStarved
+		c.receive()
+	}
+	l.starved = l.starved[:0]
+}
+
+// recycle frees the connections that are over.
+func (l *Loop) recycle() {
+	for i, c := range l.over {
+		l.over[i] = nil
+		l.ring.CloseFD(int(c.fd))
+		for c.out != nil {
+			c.popBlock()
+		}
+		if c.in != nil {
+			c.dropInput()
+		}
+		l.table.put(c)
+	}
+	if len(l.over) > 0 {
+		l.over = l.over[:0]
+		l.wakeListeners()
+	}
+}

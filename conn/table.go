@@ -1,0 +1,99 @@
+package conn
+
+import (
+	"github.com/ringkit/ringkit/internal/ring"
+)
+
+// table holds the connections of a loop by slot. Connections live in chunks so
+// that they never move, and a million of them are few objects for the collector.
+type table struct {
+	chunks [][]Conn
+	free   []uint32
+	live   int // slots in use
+}
+
+const chunkSize = 256
+
+func (t *table) at(slot uint32) *Conn {
+	chunk := slot / chunkSize
+	if int(chunk) >= len(t.chunks) {
+		return nil
+	}
+	c := &t.chunks[chunk][slot%chunkSize]
+	if c.phase == phaseFree {
+		return nil
+	}
+	return c
+}
+
+func (t *table) take() *Conn {
+	if len(t.free) == 0 {
+		t.grow()
+	}
+	slot := t.free[len(t.free)-1]
+	t.free = t.free[:len(t.free)-1]
+	t.live++
+	return &t.chunks[slot/chunkSize][slot%chunkSize]
+}
+
+func (t *table) grow() {
+	chunk := make([]Conn, chunkSize)
+	first := uint32(len(t.chunks) * chunkSize)
+	t.chunks = append(t.chunks, chunk)
+	for i := chunkSize - 1; i >= 0; i-- {
+		chunk[i].slot = first + uint32(i)
+		t.free = append(t.free, chunk[i].slot)
+	}
+}
+
+// put recycles a slot: its generation moves on, so that whatever still names the
+// old connection finds nothing.
+func (t *table) put(c *Conn) {
+	slot, gen := c.slot, c.gen
+	*c = Conn{slot: slot, gen: (gen + 1) & ring.MaxGeneration}
+	t.free = append(t.free, slot)
+	t.live--
+}
+
+func (t *table) each(f func(*Conn)) {
+	for i := range t.chunks {
+		for j := range t.chunks[i] {
+			if c := &t.chunks[i][j]; c.phase != phaseFree {
+				f(c)
+			}
+		}
+	}
+}
+
+// Each calls f for every open connection.
+func (l *Loop) Each(f func(*Conn)) {
+	l.table.each(func(c *Conn) {
+		if c.phase == phaseOpen {
+			f(c)
+		}
+	})
+}
+
+// Handle names a connection for goroutines other than the loop's. It is a value,
+// and stays harmless when the connection is gone.
+type Handle struct {
+	loop *Loop
+	slot uint32
+	gen  uint32
+}
+
+// Handle returns the connection's handle.
+func (c *Conn) Handle() Handle { return Handle{c.loop, c.slot, c.gen} }
+
+// Loop returns the loop to send tasks to. Any goroutine may call it.
+func (h Handle) Loop() *Loop { return h.loop }
+
+// Conn returns the connection, or nil when it is closed. It is for the loop's
+// goroutine.
+func (h Handle) Conn() *Conn {
+	c := h.loop.table.at(h.slot)
+	if c == nil || c.gen != h.gen || c.phase == phaseStopping {
+		return nil
+	}
+	return c
+}
