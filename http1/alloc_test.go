@@ -1,0 +1,115 @@
+package http1
+
+import (
+	"testing"
+	"time"
+)
+
+func expectNoAllocs(t *testing.T, what string, f func()) {
+	t.Helper()
+	if n := testing.AllocsPerRun(100, f); n != 0 {
+		t.Errorf("%s: %v allocations, want none", what, n)
+	}
+}
+
+func TestParseDoesNotAllocate(t *testing.T) {
+	lim := Limits{}.Resolve()
+	var r Request
+	for _, input := range requestInputs() {
+		expectNoAllocs(t, string(input), func() {
+			r.Reset()
+			r.Parse(input, &lim)
+		})
+		expectNoAllocs(t, string(input)+" byte by byte", func() {
+			r.Reset()
+			for i := range input {
+				r.Parse(input[:i+1], &lim)
+			}
+		})
+	}
+}
+
+func TestAccessorsDoNotAllocate(t *testing.T) {
+	r := mustParse(t, browserHead)
+	moved := []byte(browserHead)
+	found := 0
+	expectNoAllocs(t, "accessors", func() {
+		r.Rebase(moved)
+		for i := range r.NumFields() {
+			name, value := r.Field(i)
+			found += len(name) + len(value)
+		}
+		if value, ok := r.Get("COOKIE"); ok {
+			found += len(value)
+		}
+		if r.ConnectionHas("keep-alive") && r.KeepAlive() {
+			found++
+		}
+		found += len(r.Method()) + len(r.Target()) + len(r.RawPath()) + len(r.RawQuery()) + len(r.Host())
+	})
+	if found == 0 {
+		t.Error("nothing found")
+	}
+}
+
+func TestBodyDoesNotAllocate(t *testing.T) {
+	lim := Limits{}.Resolve()
+	r := mustParse(t, header("Content-Length: 5"))
+	var b Body
+	input := []byte("hello")
+	expectNoAllocs(t, "length", func() {
+		if b.Init(r, &lim) != nil {
+			t.Fatal("Init")
+		}
+		b.Next(input)
+	})
+	for _, c := range chunkedCases {
+		input := []byte(c.input)
+		expectNoAllocs(t, c.input, func() {
+			if b.InitFraming(Chunked, -1, &lim) != nil {
+				t.Fatal("Init")
+			}
+			in := input
+			for {
+				_, n, done, err := b.Next(in)
+				if n == 0 || done || err != nil {
+					return
+				}
+				in = in[n:]
+			}
+		})
+	}
+}
+
+func TestResponseDoesNotAllocate(t *testing.T) {
+	buf := make([]byte, 0, 1024)
+	data := []byte("hello")
+	now := time.Now()
+	expectNoAllocs(t, "response", func() {
+		dst := AppendStatusLine(buf, 200)
+		dst = AppendStatusLine(dst, 299)
+		dst = AppendDate(dst, now)
+		dst = AppendField(dst, "Server", data)
+		dst = AppendField(dst, data, "value")
+		dst = AppendContentLength(dst, 1<<40)
+		dst = AppendEnd(dst)
+		dst = AppendChunk(dst, data)
+		dst = AppendChunkHeader(dst, 1<<20)
+		dst = AppendTrailerStart(dst)
+		dst = AppendLastChunk(dst)
+		if len(dst) > cap(buf) {
+			t.Fatal("buffer too small")
+		}
+	})
+	expectNoAllocs(t, "validation", func() {
+		if !ValidToken(data) || !ValidFieldName("Name") || !ValidFieldValue(data) || StatusText(404) != "Not Found" {
+			t.Fatal("not valid")
+		}
+	})
+	name := []byte("content-TYPE")
+	expectNoAllocs(t, "name", func() {
+		if CanonicalName(name) != "Content-Type" {
+			t.Fatal("wrong name")
+		}
+	})
+}

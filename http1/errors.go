@@ -1,0 +1,73 @@
+package http1
+
+// Error is a message that cannot be accepted. All values are allocated once,
+// when the package is loaded, and must not be modified; they may be compared
+// and shared between goroutines.
+type Error struct {
+	// Status is the status code to answer with: 400, 413, 414, 417, 431, 501
+	// or 505.
+	Status int
+
+	// Reason says in a few words what was wrong. It is fixed text, without any
+	// byte of the message, and so can be sent to the client.
+	Reason string
+}
+
+// Error implements the error interface.
+func (e *Error) Error() string { return "http1: " + e.Reason }
+
+// Errors of any line.
+var (
+	errBareLF = &Error{400, "bare LF"}
+	errBareCR = &Error{400, "bare CR"}
+)
+
+// Errors of the request line.
+var (
+	errEmptyLines    = &Error{400, "more than one empty line before the request line"}
+	errMethod        = &Error{400, "method is not a token"}
+	errMethodTooLong = &Error{501, "method too long"}
+	errRequestLine   = &Error{414, "request line too long"}
+	errNoTarget      = &Error{400, "missing request-target"}
+	errNoVersion     = &Error{400, "missing HTTP version"}
+	errTargetChar    = &Error{400, "forbidden character in request-target"}
+	errTargetEscape  = &Error{400, "invalid percent-encoding in request-target"}
+	errTargetForm    = &Error{400, "invalid request-target"}
+	errTargetHost    = &Error{400, "invalid authority in request-target"}
+	errVersion       = &Error{400, "malformed HTTP version"}
+	errMajorVersion  = &Error{505, "HTTP version not supported"}
+)
+
+// Errors of field lines.
+var (
+	errHeadTooLarge   = &Error{431, "request head too large"}
+	errTooManyFields  = &Error{431, "too many header fields"}
+	errFold           = &Error{400, "field line starts with whitespace"}
+	errNameSpace      = &Error{400, "whitespace in field name or before colon"}
+	errNoColon        = &Error{400, "field line without colon"}
+	errEmptyName      = &Error{400, "empty field name"}
+	errNameChar       = &Error{400, "field name is not a token"}
+	errValueChar      = &Error{400, "control character in field value"}
+	errNoHost         = &Error{400, "missing Host"}
+	errRepeatedHost   = &Error{400, "repeated Host"}
+	errHost           = &Error{400, "invalid Host"}
+	errLength         = &Error{400, "invalid Content-Length"}
+	errRepeatedLength = &Error{400, "repeated Content-Length"}
+	errCoding         = &Error{400, "invalid Transfer-Encoding"}
+	errRepeatedCoding = &Error{400, "repeated Transfer-Encoding"}
+	errUnknownCoding  = &Error{501, "unsupported transfer coding"}
+	errCodingVersion  = &Error{400, "Transfer-Encoding in an HTTP/1.0 request"}
+	errCodingLength   = &Error{400, "both Transfer-Encoding and Content-Length"}
+	errExpect         = &Error{417, "unsupported expectation"}
+)
+
+// Errors of the body.
+var (
+	errBodyTooLarge     = &Error{413, "content too large"}
+	errChunkSize        = &Error{400, "invalid chunk size"}
+	errChunkExt         = &Error{400, "invalid chunk extension"}
+	errChunkExtTooLarge = &Error{400, "chunk extensions too large"}
+	errChunkEnd         = &Error{400, "chunk data not followed by CRLF"}
+	errTrailerTooLarge  = &Error{431, "trailer section too large"}
+	errTrailerField     = &Error{400, "field not allowed in trailers"}
+)

@@ -1,0 +1,124 @@
+package http1
+
+import "math"
+
+// parseContentLength parses the value of a Content-Length field (RFC 9110,
+// section 8.6): digits only. The RFC lets a recipient accept a list of
+// identical values; senders of those are broken, so this one does not.
+func parseContentLength(b []byte) (n int64, ok bool) {
+	for _, c := range b {
+		d := int64(c) - '0'
+		if d < 0 || d > 9 || n > (math.MaxInt64-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, len(b) > 0
+}
+
+// parseTransferEncoding accepts only the value "chunked" (RFC 9112, section
+// 6.1). A list of tokens which could be valid, if only this package knew the
+// coding, is told apart from nonsense.
+func parseTransferEncoding(b []byte) *Error {
+	if equalFold(b, "chunked") {
+		return nil
+	}
+	chunked := false
+	for more := true; more; {
+		var coding []byte
+		coding, b, more = nextElement(b)
+		// RFC 9112, section 6.1: chunked is applied once, and last.
+		if chunked || !ValidToken(coding) {
+			return errCoding
+		}
+		chunked = equalFold(coding, "chunked")
+	}
+	return errUnknownCoding
+}
+
+// acceptField checks the field just scanned, if the message depends on it, and
+// records what it says.
+func (r *Request) acceptField(buf []byte, known knownName) *Error {
+	value := buf[r.line.value:r.line.valueEnd]
+	switch known {
+	case nameHost:
+		// RFC 9112, section 3.2: a repeated or invalid Host is a 400 in any
+		// version of the protocol.
+		if r.has(sawHost) {
+			return errRepeatedHost
+		}
+		r.flags |= sawHost
+		if _, _, ok := parseAuthority(value); !ok && len(value) > 0 {
+			return errHost
+		}
+		// RFC 9112, section 3.2.2: the authority of the target takes precedence.
+		if r.hostEnd == 0 {
+			r.host, r.hostEnd = r.line.value, r.line.valueEnd
+		}
+
+	case nameContentLength:
+		if r.has(sawLength) {
+			return errRepeatedLength
+		}
+		if r.has(sawChunked) {
+			return errCodingLength
+		}
+		n, ok := parseContentLength(value)
+		if !ok {
+			return errLength
+		}
+		r.flags |= sawLength
+		r.length = n
+
+	case nameTransferEncoding:
+		// RFC 9112, section 6.1: a message with both fields, or one in HTTP/1.0,
+		// is likely to be an attempt at request smuggling.
+		if r.has(sawChunked) {
+			return errRepeatedCoding
+		}
+		if r.has(sawLength) {
+			return errCodingLength
+		}
+		if r.minor == 0 {
+			return errCodingVersion
+		}
+		if err := parseTransferEncoding(value); err != nil {
+			return err
+		}
+		r.flags |= sawChunked
+
+	case nameConnection:
+		r.acceptConnection(value)
+
+	case nameExpect:
+		// RFC 9110, section 10.1.1.
+		if !equalFold(value, "100-continue") {
+			return errExpect
+		}
+		r.flags |= sawContinue
+
+	case nameUpgrade:
+		if !r.has(sawUpgrade) {
+			r.flags |= sawUpgrade
+			r.upgrade, r.upgradeEnd = r.line.value, r.line.valueEnd
+		}
+	}
+	return nil
+}
+
+// acceptConnection records the options of a Connection field (RFC 9110,
+// section 7.6.1) that this package knows.
+func (r *Request) acceptConnection(list []byte) {
+	for more := true; more; {
+		var option []byte
+		option, list, more = nextElement(list)
+		switch {
+		case equalFold(option, "keep-alive"):
+			r.flags |= sawKeepAlive
+		case equalFold(option, "close"):
+			r.flags |= sawClose
+		case equalFold(option, "upgrade"):
+			r.flags |= sawUpgradeOption
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package http1
+
+const (
+	inlineFields = 32
+
+	// What Reset keeps of the fields of a request with more than inlineFields.
+	keptFields = 96
+)
+
+// Request is the head of one request: first the state of its parser, then,
+// once [Request.Parse] has returned a length, what was parsed. It is large
+// enough to be reused and must not be copied. The zero value is ready for use.
+// A Request is not safe for concurrent use.
+//
+// It stores positions, not bytes. The slices its methods return are parts of
+// the buffer that was last given to Parse or [Request.Rebase]: they are valid
+// as long as that is, and must not be modified.
+type Request struct {
+	head []byte  // set when the head is complete
+	more []field // the fields behind the inline ones
+	requestState
+	inline [inlineFields]field
+}
+
+// requestState is what Reset clears. Positions are relative to the head.
+type requestState struct {
+	line                lineScanner
+	length              int64 // Content-Length
+	start, methodEnd    uint32
+	target, targetEnd   uint32
+	path, pathEnd       uint32
+	query               uint32 // the first '?', or zero
+	host, hostEnd       uint32 // hostEnd is zero while there is none
+	upgrade, upgradeEnd uint32
+	fields              uint32
+	flags               requestFlags
+	phase               requestPhase
+	method              Method
+	form                Form
+	minor               uint8
+	err                 *Error
+}
+
+type requestFlags uint16
+
+const (
+	sawHost requestFlags = 1 << iota
+	sawLength
+	sawChunked
+	sawContinue
+	sawClose
+	sawKeepAlive
+	sawUpgradeOption
+	sawUpgrade
+)
+
+type requestPhase uint8
+
+const (
+	phaseStart requestPhase = iota
+	phaseEmptyLF
+	phaseMethod
+	phaseTarget
+	phaseVersion
+	phaseFields
+	phaseDone
+	phaseError
+)
+
+func (r *Request) has(f requestFlags) bool { return r.flags&f != 0 }
+
+// Reset makes r ready for the next request. It keeps memory for up to 128
+// fields.
+func (r *Request) Reset() {
+	r.head = nil
+	r.requestState = requestState{}
+	if cap(r.more) > keptFields {
+		r.more = nil
+	}
+	r.more = r.more[:0]
+}
+
+// Parse goes on parsing a request head (RFC 9112, sections 2 to 5). buf starts
+// at the first byte that does not belong to an earlier request. It contains all
+// bytes given to earlier calls since Reset, unchanged but not necessarily at
+// the same address, and more behind them. lim must be resolved, see
+// [Limits.Resolve], and be the same in all calls for one request.
+//
+// It returns the length of the head, in bytes, when that is complete: with its
+// final empty line, and with an empty line before the request line, one of
+// which is ignored (RFC 9112, section 2.2). It returns zero and no error when
+// it needs more bytes, and an [*Error] as soon as it finds a byte that no
+// acceptable request can have, or a line which is complete and wrong. Once it
+// has returned a length or an error, it returns the same until Reset.
+//
+// The time for all calls together is linear in the length of the head.
+func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
+	if r.phase >= phaseDone {
+		if r.err != nil {
+			return 0, r.err
+		}
+		return int(r.line.pos), nil
+	}
+
+	// Bytes behind the limits must not matter, or else the outcome would depend
+	// on how the input is split.
+	limited := len(buf) >= lim.Head
+	if limited {
+		buf = buf[:lim.Head]
+	}
+	if r.phase < phaseFields {
+		complete, err := r.parseRequestLine(buf, lim)
+		if err != nil {
+			return 0, r.fail(err)
+		}
+		if !complete {
+			if limited {
+				return 0, r.fail(errRequestLine)
+			}
+			return 0, nil
+		}
+	}
+	for {
+		status, err := r.line.scan(buf)
+		switch status {
+		case lineField:
+			if err := r.addField(buf, lim); err != nil {
+				return 0, r.fail(err)
+			}
+		case lineMore:
+			if limited {
+				return 0, r.fail(errHeadTooLarge)
+			}
+			return 0, nil
+		case lineEnd:
+			// RFC 9112, section 3.2.
+			if r.minor > 0 && !r.has(sawHost) {
+				return 0, r.fail(errNoHost)
+			}
+			r.phase = phaseDone
+			r.head = buf[:r.line.pos]
+			return int(r.line.pos), nil
+		default:
+			return 0, r.fail(err)
+		}
+	}
+}
+
+func (r *Request) fail(err *Error) error {
+	r.phase = phaseError
+	r.err = err
+	return err
+}
+
+// parseRequestLine parses the request line (RFC 9112, section 3).
+func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err *Error) {
+	i := int(r.line.pos)
+	switch r.phase {
+	case phaseStart:
+		if len(buf) == 0 {
+			return false, nil
+		}
+		if buf[0] != '\r' {
+			break
+		}
+		i = 1
+		fallthrough
+	case phaseEmptyLF:
+		if len(buf) == 1 {
+			r.phase, r.line.pos = phaseEmptyLF, 1
+			return false, nil
+		}
+		if buf[1] != '\n' {
+			return false, errBareCR
+		}
+		i = 2
+		r.start = 2
+	}
+
+	limited := false
+	if end := int(r.start) + lim.RequestLine + len("\r\n"); len(buf) >= end {
+		limited = true
+		buf = buf[:end]
+	}
+	switch r.phase {
+	default:
+		r.phase = phaseMethod
+		fallthrough
+
+	case phaseMethod:
+		for i < len(buf) && class[buf[i]]&tokenChar != 0 {
+			i++
+		}
+		if i >= len(buf) {
+			if limited {
+				return false, errMethodTooLong
+			}
+			break
+		}
+		if buf[i] != ' ' || i == int(r.start) {
+			return false, r.methodError(buf[i], i)
+		}
+		r.method = methodOf(buf[r.start:i])
+		r.methodEnd = uint32(i)
+		i++
+		r.target = uint32(i)
+		r.phase = phaseTarget
+		fallthrough
+
+	case phaseTarget:
+		var more bool
+		i, more, err = r.scanTarget(buf, i)
+		if err != nil {
+			return false, err
+		}
+		if more {
+			break
+		}
+		if i == int(r.target) {
+			return false, errNoTarget
+		}
+		r.targetEnd = uint32(i)
+		i++
+		r.phase = phaseVersion
+		fallthrough
+
+	case phaseVersion:
+		complete, err = r.parseVersion(buf[i:])
+		if err != nil {
+			return false, err
+		}
+		if !complete {
+			break
+		}
+		r.line.pos = uint32(i + versionLen)
+		r.phase = phaseFields
+		return true, r.parseTarget(buf)
+	}
+
+	if limited {
+		return false, errRequestLine
+	}
+	r.line.pos = uint32(i)
+	return false, nil
+}
+
+// methodError returns the error for the byte c at position i in or behind a
+// method.
+func (r *Request) methodError(c byte, i int) *Error {
+	switch {
+	case c == '\n':
+		return errBareLF
+	case c == '\r' && i == int(r.start):
+		return errEmptyLines
+	case c == '\r':
+		return errNoTarget
+	}
+	return errMethod
+}
+
+const versionLen = len("HTTP/1.1\r\n")
+
+// parseVersion parses the version and the end of the request line (RFC 9112,
+// section 2.3). Having no state, it looks at these few bytes again each time
+// that more of them arrive.
+func (r *Request) parseVersion(b []byte) (complete bool, err *Error) {
+	if len(b) >= versionLen && string(b[:versionLen]) == "HTTP/1.1\r\n" {
+		r.minor = 1
+		return true, nil
+	}
+	const pattern = "HTTP/d.d\r\n"
+	for i := range min(len(b), versionLen) {
+		c := b[i]
+		switch {
+		case i == 5 || i == 7:
+			if !isDigit(c) {
+				return false, errVersion
+			}
+			if i == 7 && b[5] != '1' {
+				return false, errMajorVersion
+			}
+		case c == pattern[i]:
+		case c == '\n':
+			return false, errBareLF
+		case i == 9:
+			return false, errBareCR
+		default:
+			return false, errVersion
+		}
+	}
+	if len(b) < versionLen {
+		return false, nil
+	}
+	// RFC 9110, section 2.5: a recipient takes a higher minor version for the
+	// highest one it conforms to.
+	r.minor = min(b[7]-'0', 1)
+	return true, nil
+}
+
+// addField stores the field just scanned.
+func (r *Request) addField(buf []byte, lim *Limits) *Error {
+	if r.fields == uint32(lim.Fields) {
+		return errTooManyFields
+	}
+	f := r.line.field
+	if r.fields < inlineFields {
+		r.inline[r.fields] = f
+	} else {
+		r.more = append(r.more, f)
+	}
+	r.fields++
+	if known := lookup(buf[f.name:f.nameEnd]); known != unknownName {
+		return r.acceptField(buf, known)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package http1
+
+import "testing"
+
+// Section 9.3, Persistence. No value of Connection is an error.
+var connectionCases = []requestCase{
+	{"9.3", "close", header("Connection: close"), 0},
+	{"9.3", "close in capitals among others", header("Connection: a,CLOSE , b"), 0},
+	{"9.3", "keep-alive", header("Connection: keep-alive"), 0},
+	{"9.3", "keep-alive with HTTP/1.0", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 0},
+	{"9.3", "empty", header("Connection:"), 0},
+	{"9.3", "empty elements", header("Connection: ,, ,"), 0},
+	{"9.3", "not a token", header("Connection: \"close\""), 0},
+}
+
+// RFC 9110, section 10.1.1, Expect.
+var expectCases = []requestCase{
+	{"RFC 9110 10.1.1", "100-continue", header("Expect: 100-continue", "Content-Length: 5"), 0},
+	{"RFC 9110 10.1.1", "case-insensitive", header("EXPECT: 100-Continue"), 0},
+	{"RFC 9110 10.1.1", "unknown", header("Expect: 200-ok"), 417},
+	{"RFC 9110 10.1.1", "more than one", header("Expect: 100-continue, a"), 417},
+	{"RFC 9110 10.1.1", "unknown in a second field", header("Expect: 100-continue", "Expect: a"), 417},
+	{"RFC 9110 10.1.1", "parameter", header("Expect: 100-continue;a"), 417},
+	{"RFC 9110 10.1.1", "empty", header("Expect:"), 417},
+}
+
+// RFC 9110, section 7.8, Upgrade.
+var upgradeCases = []requestCase{
+	{"RFC 9110 7.8", "websocket", header("Connection: Upgrade", "Upgrade: websocket"), 0},
+	{"RFC 9110 7.8", "list", header("Connection: upgrade, keep-alive", "Upgrade: a/1, websocket"), 0},
+	{"RFC 9110 7.8", "without Connection", header("Upgrade: websocket"), 0},
+}
+
+func TestRFC9112Section9(t *testing.T) {
+	runRequests(t, connectionCases)
+	runRequests(t, expectCases)
+	runRequests(t, upgradeCases)
+}
+
+func TestKeepAlive(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		fields  string
+		want    bool
+	}{
+		{"1.1", "", true},
+		{"1.1", "Connection: close\r\n", false},
+		{"1.1", "connection: CLOSE\r\n", false},
+		{"1.1", "Connection: keep-alive\r\n", true},
+		{"1.1", "Connection: keep-alive, close\r\n", false},
+		{"1.1", "Connection: close, keep-alive\r\n", false},
+		{"1.1", "Connection: keep-alive\r\nAccept: a\r\nConnection: close\r\n", false},
+		{"1.1", "Connection: Upgrade\r\nConnection: x-a ,\tclose\t, x-b\r\n", false},
+		{"1.1", "Connection: closed, enclose, close-\r\n", true},
+		{"1.1", "Connection: \"close\"\r\n", true},
+		{"1.1", "X-Connection: close\r\nProxy-Connection: close\r\n", true},
+		{"1.0", "", false},
+		{"1.0", "Connection: keep-alive\r\n", true},
+		{"1.0", "Connection: Keep-Alive\r\n", true},
+		{"1.0", "Connection: x, keep-alive\r\n", true},
+		{"1.0", "Connection: keep-alive, close\r\n", false},
+		{"1.0", "Connection: keep-alive\r\nConnection: close\r\n", false},
+		{"1.0", "Connection: upgrade\r\n", false},
+		{"1.0", "Keep-Alive: timeout=5\r\n", false},
+		{"1.2", "", true},
+	} {
+		r := mustParse(t, "GET / HTTP/"+c.version+"\r\nHost: a\r\n"+c.fields+"\r\n")
+		if got := r.KeepAlive(); got != c.want {
+			t.Errorf("HTTP/%s, %q: keep-alive %t, want %t", c.version, c.fields, got, c.want)
+		}
+	}
+}
+
+func TestConnectionHas(t *testing.T) {
+	r := mustParse(t, header("Connection: Upgrade, X-a", "Other: b", "connection:,c,"))
+	for option, want := range map[string]bool{
+		"upgrade": true, "x-A": true, "c": true, "b": false, "x": false, "close": false,
+	} {
+		if got := r.ConnectionHas(option); got != want {
+			t.Errorf("ConnectionHas(%q) = %t, want %t", option, got, want)
+		}
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	for _, c := range []struct {
+		head string
+		want bool
+	}{
+		{header("Expect: 100-continue", "Content-Length: 5"), true},
+		{header("Transfer-Encoding: chunked", "Expect: 100-Continue"), true},
+		{header("Expect: 100-continue", "Content-Length: 0"), false},
+		{header("Expect: 100-continue"), false},
+		{header("Content-Length: 5"), false},
+		{"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", false},
+	} {
+		if got := mustParse(t, c.head).ExpectContinue(); got != c.want {
+			t.Errorf("%q: %t, want %t", c.head, got, c.want)
+		}
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	for _, c := range []struct {
+		head      string
+		protocols string
+		requested bool
+	}{
+		{header("Connection: Upgrade", "Upgrade: websocket"), "websocket", true},
+		{header("Upgrade: h2c, websocket", "Connection: keep-alive", "Connection: upgrade"), "h2c, websocket", true},
+		{header("Upgrade: websocket"), "websocket", false},
+		{header("Upgrade: websocket", "Connection: upgraded"), "websocket", false},
+		{header("Connection: upgrade"), "", false},
+		{header("Connection: upgrade", "Upgrade: a", "Upgrade: b"), "a", true},
+		{"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "websocket", false},
+	} {
+		protocols, requested := mustParse(t, c.head).Upgrade()
+		if string(protocols) != c.protocols || requested != c.requested {
+			t.Errorf("%q: %q, %t; want %q, %t", c.head, protocols, requested, c.protocols, c.requested)
+		}
+	}
+}

@@ -1,0 +1,341 @@
+// Package ringkit is an HTTP/1.1 server for Linux on io_uring. It runs any
+// [http.Handler]: a program moves over from net/http by using [Server] instead of
+// http.Server. Handlers written for it, [HandlerFunc], run on the event loop and
+// cost no allocation.
+package ringkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/http1"
+)
+
+// Defaults of a [Server]. A negative value of a timeout or limit means none.
+const (
+	DefaultReadHeaderTimeout = 10 * time.Second
+	DefaultReadTimeout       = 60 * time.Second
+	DefaultWriteTimeout      = 60 * time.Second
+	DefaultIdleTimeout       = 120 * time.Second
+	DefaultMaxHeaderBytes    = 64 << 10
+	DefaultMaxBodyBytes      = 10 << 20
+	DefaultMaxConcurrent     = 16384
+)
+
+// Server is an HTTP server. Its fields have the names and meanings of
+// http.Server where they exist there. They must not be changed once the server
+// has been started; the zero value of each is a safe default. The methods may be
+// called by any goroutine.
+type Server struct {
+	// Addr is the TCP address that ListenAndServe listens on, "host:port"; ""
+	// means ":http". Port 0 lets the system choose: see Addrs.
+	Addr string
+
+	// Handler answers the requests; nil means http.DefaultServeMux. A
+	// HandlerFunc runs on the event loop. Any other handler runs on a goroutine
+	// for the time of its request.
+	Handler http.Handler
+
+	// ReadHeaderTimeout is the time a request head may take from its first byte,
+	// or from the beginning of the connection for the first one. A client that
+	// takes longer gets a 408. Default 10 s.
+	ReadHeaderTimeout time.Duration
+
+	// ReadTimeout is how long a request body may make no progress. A client that
+	// takes longer gets a 408. Default 60 s.
+	ReadTimeout time.Duration
+
+	// WriteTimeout is how long a client may take no data (at most 64 KiB) that
+	// has been sent to it, before the connection is reset. Default 60 s.
+	WriteTimeout time.Duration
+
+	// IdleTimeout is how long a connection may wait for its next request before
+	// it is closed. Default 120 s.
+	IdleTimeout time.Duration
+
+	// MaxHeaderBytes bounds the head of a request: more is answered with a 431.
+	// Default 64 KiB, of which the request line may have 8 KiB (else 414).
+	MaxHeaderBytes int
+
+	// MaxBodyBytes bounds the body of a request: more is answered with a 413. The
+	// body is complete in memory before the handler runs. Default 10 MiB.
+	MaxBodyBytes int64
+
+	// MaxConcurrent bounds the number of handlers that run on goroutines: beyond
+	// it the answer is a 503 with Retry-After. Default 16384.
+	MaxConcurrent int
+
+	// Loops is the number of event loops, each with a thread of its own; 0 means
+	// one for each CPU that the process may use (GOMAXPROCS).
+	Loops int
+
+	// Name is sent as the Server field of responses; "" sends none.
+	Name string
+
+	// ErrorLog gets what goes wrong in handlers and in accepting connections; nil
+	// means the log package's standard logger.
+	ErrorLog *log.Logger
+
+	// BaseContext returns the context that request contexts of a listener derive
+	// from; nil means context.Background().
+	BaseContext func(net.Listener) context.Context
+
+	newRing func() (conn.Ring, error) // nil for the kernel's; set by tests
+	clock   func() int64              // nil for the system's; set by tests
+
+	mu         sync.Mutex
+	workers    []*worker
+	listeners  []*listener
+	onShutdown []func()
+	listening  sync.WaitGroup // listeners that accept
+	running    atomic.Int64   // handlers on goroutines
+	stopping   atomic.Bool    // Shutdown or Close was called
+	limits     http1.Limits
+	native     HandlerFunc // Handler, if it is one
+}
+
+// ListenAndServe listens on srv.Addr and serves until the server is shut down or
+// fails. The error is never nil; it is http.ErrServerClosed after Shutdown or Close.
+func (srv *Server) ListenAndServe() error {
+	if srv.stopping.Load() {
+		return http.ErrServerClosed
+	}
+	addr := srv.Addr
+	if addr == "" {
+		addr = ":http"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return listenError(err)
+	}
+	return srv.Serve(l)
+}
+
+// ListenAndServe serves h on a TCP address with a zero [Server].
+func ListenAndServe(addr string, h http.Handler) error {
+	srv := &Server{Addr: addr, Handler: h}
+	return srv.ListenAndServe()
+}
+
+// Serve accepts connections on l until the server is shut down or fails. The
+// listener must be one of the net package for TCP or unix sockets; it is closed
+// when Serve returns. Serve may be called several times with different listeners.
+// The error is never nil; it is http.ErrServerClosed after Shutdown or Close.
+// When the running kernel has no io_uring for this process, the error matches
+// uring.ErrUnavailable and says why.
+func (srv *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	ln, err := srv.listen(l)
+	if err != nil {
+		return err
+	}
+	err = <-ln.ended
+	if srv.stopping.Load() {
+		return http.ErrServerClosed
+	}
+	return err
+}
+
+// Addrs returns the addresses the server listens on, in the order of the calls of
+// Serve, with the ports that the system chose.
+func (srv *Server) Addrs() []net.Addr {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	addrs := make([]net.Addr, len(srv.listeners))
+	for i, ln := range srv.listeners {
+		addrs[i] = ln.addr
+	}
+	return addrs
+}
+
+// listen starts the loops if they are not running, and accepting on l.
+func (srv *Server) listen(l net.Listener) (*listener, error) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.stopping.Load() {
+		return nil, http.ErrServerClosed
+	}
+	if err := srv.start(); err != nil {
+		return nil, err
+	}
+	fd, err := descriptor(l)
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	if srv.BaseContext != nil {
+		if ctx = srv.BaseContext(l); ctx == nil {
+			panic("ringkit: BaseContext returned a nil context")
+		}
+	}
+	ln := newListener(srv, l, ctx)
+	srv.listeners = append(srv.listeners, ln)
+	srv.listening.Add(1)
+	ln.worker.loop.Do(func(loop *conn.Loop) { ln.start(loop, fd) })
+	return ln, nil
+}
+
+// start makes the loops and runs them.
+func (srv *Server) start() error {
+	if len(srv.workers) > 0 {
+		return nil
+	}
+	if srv.Handler == nil {
+		srv.Handler = http.DefaultServeMux
+	}
+	srv.native, _ = srv.Handler.(HandlerFunc)
+	srv.limits = http1.Limits{
+		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
+		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),
+	}.Resolve()
+	n := srv.Loops
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range n {
+		w, err := newWorker(srv)
+		if err != nil {
+			srv.abandonStart()
+			return fmt.Errorf("ringkit: start event loop %d of %d: %w", len(srv.workers)+1, n, err)
+		}
+		srv.workers = append(srv.workers, w)
+	}
+	for _, w := range srv.workers {
+		go srv.run(w)
+	}
+	return nil
+}
+
+// abandonStart ends loops that were made before one could not be.
+func (srv *Server) abandonStart() {
+	for _, w := range srv.workers {
+		w.loop.Quit()
+		go w.loop.Run()
+	}
+	srv.workers = nil
+}
+
+// acquire takes a place for a handler on a goroutine, if there is one.
+func (srv *Server) acquire() bool {
+	most := orDefault(srv.MaxConcurrent, DefaultMaxConcurrent)
+	if srv.running.Add(1) > int64(most) && most > 0 {
+		srv.running.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (srv *Server) release() { srv.running.Add(-1) }
+
+// run turns a loop until it ends. When its ring fails, which only a kernel out of
+// memory or a bug can bring about, its listeners' Serve return the error.
+func (srv *Server) run(w *worker) {
+	w.loop.Run()
+	<-w.loop.Done()
+	if err := w.loop.Err(); err != nil {
+		srv.logf("ringkit: event loop ended: %v", err)
+	}
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// timeout resolves a timeout: 0 is the default, negative is none.
+func timeout(v, def time.Duration) time.Duration { return max(0, orDefault(v, def)) }
+
+func (srv *Server) logf(format string, args ...any) {
+	if srv.ErrorLog != nil {
+		srv.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
+
+// RegisterOnShutdown registers a function to be called, in its own goroutine, when
+// Shutdown begins.
+func (srv *Server) RegisterOnShutdown(f func()) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.onShutdown = append(srv.onShutdown, f)
+}
+
+// Shutdown stops accepting, closes idle connections, lets requests that have
+// begun finish, and waits for that. Answers say "Connection: close" from now on.
+// When ctx ends first its error is returned and the remaining connections go on;
+// Close ends them.
+func (srv *Server) Shutdown(ctx context.Context) error {
+	first := !srv.stopping.Swap(true)
+	srv.mu.Lock()
+	if first {
+		for _, f := range srv.onShutdown {
+			go f()
+		}
+	}
+	srv.mu.Unlock()
+	return srv.stop(ctx, (*worker).drain)
+}
+
+// Close stops accepting and ends all connections at once. Handlers that run on
+// goroutines go on until they notice; their contexts are cancelled.
+func (srv *Server) Close() error {
+	srv.stopping.Store(true)
+	return srv.stop(context.Background(), (*worker).abort)
+}
+
+// stop ends accepting, has every worker end its connections in the given way, and
+// waits for the loops to end. They are told to do so only when nothing is accepted
+// any more: a connection on its way from one loop to another must arrive.
+func (srv *Server) stop(ctx context.Context, how func(*worker)) error {
+	srv.mu.Lock()
+	workers := slices.Clone(srv.workers)
+	for _, ln := range srv.listeners {
+		ln.worker.loop.Do(func(*conn.Loop) { ln.close() })
+	}
+	srv.mu.Unlock()
+	for _, w := range workers {
+		w.loop.Do(func(*conn.Loop) { how(w) })
+	}
+	go func() {
+		srv.listening.Wait()
+		for _, w := range workers {
+			w.loop.Do((*conn.Loop).Quit)
+		}
+	}()
+	var errs []error
+	for _, w := range workers {
+		select {
+		case <-w.loop.Done():
+			errs = append(errs, w.loop.Err())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pick returns the index of the worker with the fewest connections, and counts the
+// next one as its.
+func (srv *Server) pick() int {
+	best := 0
+	for i, w := range srv.workers {
+		if w.load.Load() < srv.workers[best].load.Load() {
+			best = i
+		}
+	}
+	srv.workers[best].load.Add(1)
+	return best
+}

@@ -1,0 +1,55 @@
+package ringkit
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// ServeHTTP makes a native handler a standard one. The body is read before the
+// handler runs, as it is on a ringkit server.
+func (h HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := readBody(w, r)
+	if err != nil {
+		status := http.StatusBadRequest
+		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	x := &Exchange{r: r, body: body, status: http.StatusOK}
+	h(x)
+	if x.delegate != nil {
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		x.delegate.ServeHTTP(w, r)
+		return
+	}
+	x.answerStandard(w)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if b, ok := r.Body.(*gatheredBody); ok {
+		return b.rest(), nil // bounded already
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, DefaultMaxBodyBytes))
+}
+
+// answerStandard writes the answer through a standard writer.
+func (x *Exchange) answerStandard(w http.ResponseWriter) {
+	h := w.Header()
+	for _, line := range strings.SplitAfter(string(x.header), "\r\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			h.Add(name, strings.TrimSuffix(value, "\r\n"))
+		}
+	}
+	if x.close {
+		h.Set("Connection", "close")
+	}
+	w.WriteHeader(x.status)
+	w.Write(x.out) // an error means that the peer is gone
+}
