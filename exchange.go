@@ -270,16 +270,42 @@ func (x *Exchange) SetStatus(code int) {
 // the value, which could end the field, become spaces. Content-Length and
 // Transfer-Encoding are the server's; "Connection: close" closes the connection.
 func (x *Exchange) SetHeader(name, value string) {
-	x.removeHeader(name)
+	if len(x.header) > 0 {
+		x.removeHeader(name)
+	}
 	x.AddHeader(name, value)
 }
 
 // AddHeader adds a field of the answer beside any with the same name; otherwise
 // it is like SetHeader.
 func (x *Exchange) AddHeader(name, value string) {
+	if x.s == nil || len(name)+len(value) > lineLongest {
+		x.header = x.appendField(x.header, name, value)
+		return
+	}
+	// Handlers set the same few literals again and again: their lines are
+	// remembered by the identity of the strings.
+	m := x.s.w.lines.find(name, value)
+	if m.line == nil {
+		before := x.has
+		x.has = 0
+		m.line = x.appendField(make([]byte, 0, len(name)+len(value)+4), name, value)
+		m.has = x.has
+		x.has |= before
+		if len(m.line) == 0 {
+			m.line = nil
+			return
+		}
+	}
+	x.has |= m.has
+	x.header = append(x.header, m.line...)
+}
+
+// appendField appends a field line after looking for what is special about it.
+func (x *Exchange) appendField(dst []byte, name, value string) []byte {
 	if !http1.ValidFieldName(name) {
 		x.logf("ringkit: %q is no name of a header field", name)
-		return
+		return dst
 	}
 	switch len(name) {
 	case len("Date"):
@@ -289,20 +315,20 @@ func (x *Exchange) AddHeader(name, value string) {
 	case len("Connection"):
 		if strings.EqualFold(name, "Connection") {
 			x.close = x.close || listHas(value, "close")
-			return
+			return dst
 		}
 	case len("Content-Type"):
 		x.mark(name, "Content-Type", hasContentType)
 	case len("Content-Length"):
 		if strings.EqualFold(name, "Content-Length") {
-			return
+			return dst
 		}
 	case len("Transfer-Encoding"):
 		if strings.EqualFold(name, "Transfer-Encoding") {
-			return
+			return dst
 		}
 	}
-	x.header = http1.AppendField(x.header, name, cleanValue(value))
+	return http1.AppendField(dst, name, cleanValue(value))
 }
 
 func (x *Exchange) mark(name, special string, f field) {
@@ -424,14 +450,23 @@ const (
 	maxAnswer = 64 << 10 // the most that is gathered for one send
 )
 
-func (x *Exchange) appendHead(dst []byte, framing http1.Framing, kind string) []byte {
-	s := x.s
+func (x *Exchange) appendStart(dst []byte) []byte {
 	dst = http1.AppendStatusLine(dst, x.status)
 	if x.has&hasServer == 0 {
-		dst = appendServer(dst, s.w.srv.Name)
+		dst = appendServer(dst, x.s.w.srv.Name)
 	}
 	if x.has&hasDate == 0 {
-		dst = appendDate(dst, s.w.now())
+		dst = appendDate(dst, x.s.w.now())
+	}
+	return dst
+}
+
+func (x *Exchange) appendHead(dst []byte, framing http1.Framing, kind string) []byte {
+	s := x.s
+	if x.status == http.StatusOK && x.has&(hasServer|hasDate) == 0 {
+		dst = s.w.appendOK(dst)
+	} else {
+		dst = x.appendStart(dst)
 	}
 	dst = append(dst, x.header...)
 	if kind != "" {

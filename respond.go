@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/ringkit/ringkit/http1"
 )
@@ -13,9 +14,7 @@ const errorRoom = 1 << 10
 func appendError(dst []byte, w *worker, e *http1.Error, method http1.Method, last bool) []byte {
 	status := strconv.Itoa(e.Status) + " " + http1.StatusText(e.Status)
 	text := status + ": " + e.Reason + "\n"
-	dst = http1.AppendStatusLine(dst, e.Status)
-	dst = appendServer(dst, w.srv.Name)
-	dst = appendDate(dst, w.now())
+	dst = appendStart(dst, e.Status, w.srv.Name, w.now())
 	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\n"...)
 	dst = http1.AppendContentLength(dst, int64(len(text)))
 	if e.Status == 503 {
@@ -29,6 +28,13 @@ func appendError(dst []byte, w *worker, e *http1.Error, method http1.Method, las
 		dst = append(dst, text...)
 	}
 	return dst
+}
+
+// appendStart appends what every answer starts with.
+func appendStart(dst []byte, status int, server string, t time.Time) []byte {
+	dst = http1.AppendStatusLine(dst, status)
+	dst = appendServer(dst, server)
+	return appendDate(dst, t)
 }
 
 func appendServer(dst []byte, name string) []byte {

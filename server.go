@@ -190,14 +190,7 @@ func (srv *Server) start() error {
 	if len(srv.workers) > 0 {
 		return nil
 	}
-	if srv.Handler == nil {
-		srv.Handler = http.DefaultServeMux
-	}
-	srv.native, _ = srv.Handler.(HandlerFunc)
-	srv.limits = http1.Limits{
-		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
-		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),
-	}.Resolve()
+	srv.resolve()
 	n := srv.Loops
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -214,6 +207,18 @@ func (srv *Server) start() error {
 		go srv.run(w)
 	}
 	return nil
+}
+
+// resolve fixes what follows from the fields.
+func (srv *Server) resolve() {
+	if srv.Handler == nil {
+		srv.Handler = http.DefaultServeMux
+	}
+	srv.native, _ = srv.Handler.(HandlerFunc)
+	srv.limits = http1.Limits{
+		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
+		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),
+	}.Resolve()
 }
 
 // abandonStart ends loops that were made before one could not be.

@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -29,10 +30,12 @@ type worker struct {
 	spares   []*session
 	exchange Exchange
 	names    interned
+	lines    fieldLines
 	draining bool // Shutdown has begun
 
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64
+	okHead []byte // of a 200 at that time
 
 	headerTimeout, readTimeout, idleTimeout time.Duration
 }
@@ -56,7 +59,7 @@ func newWorker(srv *Server) (*worker, error) {
 		headerTimeout: timeout(srv.ReadHeaderTimeout, DefaultReadHeaderTimeout),
 		readTimeout:   timeout(srv.ReadTimeout, DefaultReadTimeout),
 		idleTimeout:   timeout(srv.IdleTimeout, DefaultIdleTimeout),
-		wall:          time.Now(),
+		wallAt:        math.MinInt64 / 2, // long ago: the first look reads the clock
 	}
 	return w, nil
 }
@@ -65,8 +68,16 @@ func newWorker(srv *Server) (*worker, error) {
 func (w *worker) now() time.Time {
 	if at := w.loop.Now(); at-w.wallAt >= int64(100*time.Millisecond) {
 		w.wall, w.wallAt = time.Now(), at
+		w.okHead = appendStart(w.okHead[:0], 200, w.srv.Name, w.wall)
 	}
 	return w.wall
+}
+
+// appendOK appends the beginning of nearly every answer, which is made ten times
+// a second: status line, Server and Date.
+func (w *worker) appendOK(dst []byte) []byte {
+	w.now()
+	return append(dst, w.okHead...)
 }
 
 // origin is the conn.Protocol of the connections that one listener accepted for

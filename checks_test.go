@@ -1,0 +1,5 @@
+package ringkit
+
+import "github.com/ringkit/ringkit/internal/check"
+
+const checksEnabled = check.Enabled
