@@ -41,12 +41,14 @@ func (c *Conn) finish(linger bool) {
 	if linger {
 		c.flags |= flagLinger
 	}
-	if c.in != nil && c.loop.active != c {
+	if c.in != nil && c.flags&flagDelivering == 0 {
 		c.dropInput()
 	}
-	if c.out == nil {
+	if c.queued == 0 {
 		c.endOutput()
+		return
 	}
+	c.receive() // it may have been paused
 }
 
 // endOutput goes on with closing once everything is sent.
@@ -58,7 +60,7 @@ func (c *Conn) endOutput() {
 	c.phase = phaseLingering
 	c.done = 0 // counts what is thrown away
 	c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_WR)
-	c.SetDeadline(LingerTime)
+	c.setDeadline(LingerTime)
 	c.receive()
 }
 
@@ -93,9 +95,11 @@ func (c *Conn) stop(err error) {
 	if c.inflight > 0 {
 		c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_RDWR)
 	}
-	c.proto.Closed(c, err)
-	c.State = nil
 	c.endIfQuiet()
+	depth := c.loop.calling(c)
+	c.proto.Closed(c, err)
+	c.loop.returned(depth)
+	c.State = nil
 }
 
 // endIfQuiet has the slot recycled at the end of the turn, when no frame on the

@@ -31,6 +31,8 @@ const (
 	flagStarved                     // is in Loop.starved
 	flagLinger                      // linger once flushed
 	flagOver                        // is in Loop.over
+	flagDelivering                  // Data is running
+	flagAgain                       // Resume was called meanwhile
 )
 
 // Conn is one connection. An idle one is this struct and nothing else.
@@ -66,12 +68,20 @@ func (l *Loop) Adopt(fd int, p Protocol) {
 	c.loop, c.proto, c.fd, c.phase = l, p, int32(fd), phaseOpen
 	c.timer.Key = c.slot
 	l.conns.Add(1)
+	depth := l.calling(c)
 	p.Open(c)
+	l.returned(depth)
+	if l.broken != nil {
+		c.stop(l.broken)
+	}
 	c.receive()
 }
 
 // Loop returns the connection's loop.
 func (c *Conn) Loop() *Loop { return c.loop }
+
+// Protocol returns the protocol that Adopt was given.
+func (c *Conn) Protocol() Protocol { return c.proto }
 
 // FD returns the descriptor. It is the connection's to close.
 func (c *Conn) FD() int { return int(c.fd) }
@@ -87,10 +97,20 @@ func (c *Conn) token(op ring.Op) ring.Token { return ring.MakeToken(op, c.gen, c
 // SetDeadline has Timeout called once the loop's clock passes now+d. A later call
 // replaces it; d <= 0 means never. It costs next to nothing to move a deadline
 // into the future: the timer that is set already is looked at again when it fires.
+// On a connection that is closing it does nothing.
 func (c *Conn) SetDeadline(d time.Duration) {
+	if c.phase == phaseOpen {
+		c.setDeadline(d)
+	}
+}
+
+// farthest is a time that is never reached, with room to add to it.
+const farthest = 1 << 61
+
+func (c *Conn) setDeadline(d time.Duration) {
 	c.deadline = 0
 	if d > 0 {
-		c.deadline = c.loop.now + int64(d)
+		c.deadline = c.loop.now + min(int64(d), farthest)
 		c.armTimer(c.deadline)
 	}
 }
@@ -110,7 +130,9 @@ func (c *Conn) timerFired() {
 	case c.deadline != 0 && c.deadline <= now:
 		c.deadline = 0
 		if c.phase == phaseOpen {
+			depth := c.loop.calling(c)
 			c.proto.Timeout(c)
+			c.loop.returned(depth)
 		} else {
 			c.stop(nil)
 		}

@@ -40,15 +40,11 @@ func (c *Conn) receive() {
 	c.loop.ring.Recv(c.token(ring.OpRecv), int(c.fd))
 }
 
-// pause ends the receive in flight when no input is wanted.
+// pause ends the receive in flight when the protocol has enough input waiting.
 func (c *Conn) pause() {
-	if c.flags&(flagReceiving|flagCancelling) != flagReceiving || c.wantsInput() {
+	if c.flags&(flagReceiving|flagCancelling) != flagReceiving || c.phase != phaseOpen || c.wantsInput() {
 		return
 	}
-	c.cancelReceive()
-}
-
-func (c *Conn) cancelReceive() {
 	c.flags |= flagCancelling
 	c.inflight++
 	c.loop.ring.Cancel(c.token(ring.OpCancel), c.token(ring.OpRecv))
@@ -59,11 +55,11 @@ func (c *Conn) received(e *ring.Completion) {
 	if !e.More() {
 		c.flags &^= flagReceiving
 	}
+	if e.HasBuffer() && (e.Res <= 0 || c.phase == phaseStopping) {
+		c.loop.ring.Release(e.BufID)
+	}
 	switch {
 	case c.phase == phaseStopping:
-		if e.HasBuffer() {
-			c.loop.ring.Release(e.BufID)
-		}
 		return
 	case e.Res > 0:
 		c.arrived(e)
@@ -71,9 +67,6 @@ func (c *Conn) received(e *ring.Completion) {
 		c.ended()
 	default:
 		c.receiveFailed(syscall.Errno(-e.Res))
-	}
-	if e.Res <= 0 && e.HasBuffer() {
-		c.loop.ring.Release(e.BufID)
 	}
 	c.receive()
 }
@@ -94,8 +87,8 @@ func (c *Conn) receiveFailed(errno syscall.Errno) {
 // they are; otherwise they join what is kept.
 func (c *Conn) arrived(e *ring.Completion) {
 	if c.phase != phaseOpen {
-		c.discard(len(e.Buf))
 		c.loop.ring.Release(e.BufID)
+		c.discard(len(e.Buf))
 		return
 	}
 	if len(c.in) > 0 || c.flags&flagHeld != 0 {
@@ -115,30 +108,37 @@ func (c *Conn) arrived(e *ring.Completion) {
 func (c *Conn) consumed(buf []byte, n int) {
 	if n < len(buf) && c.phase == phaseOpen {
 		c.keep(buf[n:])
-		c.pause()
 	}
 	c.loop.lent = false
 	c.loop.ring.Release(c.loop.lentID)
+	if n > 0 && c.flags&flagAgain != 0 {
+		c.deliver()
+	}
+	c.pause()
 }
 
 func (c *Conn) data(in []byte) int {
-	check.That(c.loop.active == nil, "Data called while Data is running")
-	c.loop.active = c
+	depth := c.loop.calling(c)
+	c.flags = c.flags&^flagAgain | flagDelivering
 	n := c.proto.Data(c, in)
-	c.loop.active = nil
+	c.flags &^= flagDelivering
+	c.loop.returned(depth)
 	check.That(n >= 0 && n <= len(in), "Data consumed %d of %d bytes", n, len(in))
 	return n
 }
 
-// deliver offers the kept input to the protocol, unless it is held.
+// deliver offers the kept input to the protocol, unless it is held. When that
+// resumes meanwhile, what it then left is offered once more.
 func (c *Conn) deliver() {
-	if c.phase != phaseOpen || c.flags&flagHeld != 0 || len(c.in) == 0 {
-		return
-	}
-	n := c.data(c.in[c.taken:])
-	c.taken += uint32(n)
-	if int(c.taken) == len(c.in) || c.phase != phaseOpen {
-		c.dropInput()
+	for c.phase == phaseOpen && c.flags&flagHeld == 0 && len(c.in) > 0 {
+		n := c.data(c.in[c.taken:])
+		c.taken += uint32(n)
+		if int(c.taken) == len(c.in) || c.phase != phaseOpen {
+			c.dropInput()
+		}
+		if n == 0 || c.flags&flagAgain == 0 {
+			return
+		}
 	}
 }
 
@@ -186,9 +186,14 @@ func (c *Conn) Hold() { c.flags |= flagHeld }
 // Held reports whether the connection is held.
 func (c *Conn) Held() bool { return c.flags&flagHeld != 0 }
 
-// Resume ends Hold and delivers what was kept. It must not be called from Data.
+// Resume ends Hold and delivers what was kept, before it returns. Called from Data
+// it has Data called once more with the rest, unless that consumed nothing.
 func (c *Conn) Resume() {
 	c.flags &^= flagHeld
+	if c.flags&flagDelivering != 0 {
+		c.flags |= flagAgain
+		return
+	}
 	c.deliver()
 	c.receive()
 }
@@ -204,7 +209,9 @@ func (c *Conn) ended() {
 	c.flags |= flagEOF
 	switch c.phase {
 	case phaseOpen:
+		depth := c.loop.calling(c)
 		c.proto.EOF(c)
+		c.loop.returned(depth)
 	case phaseLingering:
 		c.stop(nil)
 	}

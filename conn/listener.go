@@ -95,6 +95,10 @@ func (l *Loop) listenerEvent(slot uint32, e *ring.Completion) {
 	if e.Token.Op() == ring.OpAccept {
 		ln.accepted(e)
 	}
+	ln.finishIfQuiet()
+}
+
+func (ln *Listener) finishIfQuiet() {
 	if ln.closing && ln.inflight == 0 {
 		ln.finish(nil)
 	}
@@ -109,10 +113,10 @@ func (ln *Listener) accepted(e *ring.Completion) {
 		return
 	}
 	ln.retry = 0
+	ln.accept()
 	// Also while closing: the kernel has accepted this peer, which is owed an
 	// answer, if only that the server is going away.
 	ln.events.Accepted(int(e.Res))
-	ln.accept()
 }
 
 func (l *Loop) listener(slot uint32) *Listener {
@@ -125,14 +129,14 @@ func (l *Loop) listener(slot uint32) *Listener {
 // failed handles an error of accept.
 func (ln *Listener) failed(errno syscall.Errno) {
 	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-		ln.backOff(errno)
 	case syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EOPNOTSUPP, syscall.EFAULT:
 		ln.finish(errno)
-	default:
-		// ECONNABORTED and the like are about one peer that went away; ECANCELED
+	case syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.EINTR, syscall.EAGAIN, syscall.ECANCELED:
+		// About one peer that went away or was refused by a filter; ECANCELED
 		// is Close, or the end of the thread that submitted the request.
 		ln.accept()
+	default: // EMFILE, ENFILE, ENOBUFS, ENOMEM, and what nobody has thought of
+		ln.backOff(errno)
 	}
 }
 
@@ -140,11 +144,12 @@ func (ln *Listener) backOff(errno syscall.Errno) {
 	if ln.closing {
 		return
 	}
-	if ln.retry == 0 && ln.events.Exhausted != nil {
-		ln.events.Exhausted(errno)
-	}
+	first := ln.retry == 0
 	ln.retry = min(max(2*ln.retry, acceptRetryMin), acceptRetryMax)
 	ln.loop.wheel.Schedule(&ln.timer, ln.loop.now+int64(ln.retry))
+	if first && ln.events.Exhausted != nil {
+		ln.events.Exhausted(errno)
+	}
 }
 
 // retryAccept is called by the timer of a listener.
@@ -179,9 +184,7 @@ func (ln *Listener) Close() {
 		ln.inflight++
 		ln.loop.ring.Cancel(ln.token(ring.OpCancel), ln.token(ring.OpAccept))
 	}
-	if ln.inflight == 0 {
-		ln.finish(nil)
-	}
+	ln.finishIfQuiet()
 }
 
 func (ln *Listener) finish(err error) {
@@ -193,7 +196,7 @@ func (ln *Listener) finish(err error) {
 	l.listeners[ln.slot] = nil
 	l.listening--
 	ln.closing = true
-	l.ring.CloseFD(ln.fd)
+	l.closeFD(ln.fd)
 	if ln.events.Closed != nil {
 		ln.events.Closed(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringkit/ringkit/internal/inbox"
@@ -31,8 +33,8 @@ type Config struct {
 	Ring Ring
 	// Clock returns monotonic time in nanoseconds; nil means the system's.
 	Clock func() int64
-	// WriteTimeout is how long a send may wait for the peer; 0 means
-	// DefaultWriteTimeout, negative means for ever.
+	// WriteTimeout is how long a send, of mapped.MaxBlock bytes at most, may wait
+	// for the peer; 0 means DefaultWriteTimeout, negative means for ever.
 	WriteTimeout time.Duration
 	// InputLimit is in bytes; 0 means DefaultInputLimit.
 	InputLimit int
@@ -60,9 +62,9 @@ type Loop struct {
 	starved []*Conn // want to receive but found no buffer
 	over    []*Conn // nothing in flight any more, to be recycled
 
-	active *Conn  // whose Data is running
-	lent   bool   // and reads from the receive buffer
-	lentID uint16 // with this number
+	active []*Conn // whose callbacks are running, the innermost last
+	lent   bool    // the outermost is Data and reads from the receive buffer
+	lentID uint16  // with this number
 
 	listeners []*Listener // by slot, nil where one has ended
 	listening int
@@ -73,8 +75,13 @@ type Loop struct {
 
 	conns   atomic.Int64 // open connections, for balancing
 	quit    bool         // end when the last connection and listener are gone
+	broken  error        // of the ring
+	orphans []int        // descriptors to be closed without it
 	done    chan struct{}
 	failure error // why Run ended, valid once done is closed
+
+	wakeLock sync.Mutex
+	deaf     bool // the ring is about to be closed: no Wake any more
 
 	turns, completions uint64
 }
@@ -122,6 +129,16 @@ func (l *Loop) Err() error { return l.failure }
 // one goroutine run in order. A task posted to a loop that has ended does not run.
 func (l *Loop) Post(t *Task) {
 	if l.inbox.Push(t) {
+		l.wake()
+	}
+}
+
+// wake is called by at most one goroutine per turn. It must not meet the closing
+// of the ring, whose descriptors may then belong to somebody else.
+func (l *Loop) wake() {
+	l.wakeLock.Lock()
+	defer l.wakeLock.Unlock()
+	if !l.deaf {
 		l.ring.Wake()
 	}
 }
@@ -129,73 +146,118 @@ func (l *Loop) Post(t *Task) {
 // Do is Post with a task of its own.
 func (l *Loop) Do(f func(*Loop)) { l.Post(&Task{Value: f}) }
 
-// Quit makes the loop end once it has no connection and no listener.
+// Quit makes the loop end once it has no connection, no listener and no task.
 func (l *Loop) Quit() { l.quit = true }
 
 // Run turns the loop on the calling goroutine, locked to its thread, until it
 // has ended. The kernel completes requests on the thread that submitted them, so
 // the thread must live as long as they do.
+//
+// A callback that panics ends Run with that panic. One that calls runtime.Goexit
+// ends the goroutine and its connection; the loop goes on on another goroutine.
 func (l *Loop) Run() error {
 	runtime.LockOSThread()
 	finished := false
 	defer func() {
+		// An unlocked thread stays alive, as must what was submitted on it.
+		runtime.UnlockOSThread()
 		if finished {
-			runtime.UnlockOSThread()
 			return
 		}
 		if p := recover(); p != nil {
 			panic(p)
 		}
-		// A callback called runtime.Goexit. The other connections are not to
-		// blame: another goroutine goes on with the next completion. The thread
-		// is unlocked and so stays alive, as must what was submitted on it.
-		runtime.UnlockOSThread()
-		l.abandon()
+		// The other connections are not to blame for the Goexit: another
+		// goroutine goes on with the next completion.
 		go l.Run()
 	}()
-	for !l.ended() {
-		if err := l.Turn(); err != nil {
-			finished = true
-			l.end(err)
-			return err
-		}
+	l.abandon()
+	for l.broken == nil && !l.ended() {
+		l.broken = l.Turn()
 	}
+	l.end()
 	finished = true
-	l.end(nil)
 	return l.failure
 }
 
-// abandon ends the connection whose callback never returned.
+// calling notes that a callback of c is about to run; returned undoes it.
+func (l *Loop) calling(c *Conn) (depth int) {
+	l.active = append(l.active, c)
+	return len(l.active) - 1
+}
+
+// returned also ends the connections of inner callbacks that never returned: they
+// panicked, and an outer one recovered.
+func (l *Loop) returned(depth int) {
+	l.abandonAbove(depth + 1)
+	l.active = l.active[:depth]
+}
+
+// abandon ends the connections whose callbacks never returned.
 func (l *Loop) abandon() {
-	if c := l.active; c != nil {
-		l.active = nil
-		c.stop(ErrAbandoned)
-	}
 	if l.lent {
 		l.lent = false
 		l.ring.Release(l.lentID)
 	}
+	l.abandonAbove(0)
+	for _, ln := range l.listeners {
+		if ln != nil {
+			ln.finishIfQuiet()
+		}
+	}
 }
 
-func (l *Loop) ended() bool { return l.quit && l.listening == 0 && l.table.live == 0 }
+func (l *Loop) abandonAbove(depth int) {
+	for len(l.active) > depth {
+		last := len(l.active) - 1
+		c := l.active[last]
+		l.active = l.active[:last]
+		c.flags &^= flagDelivering
+		c.stop(ErrAbandoned)
+	}
+}
+
+func (l *Loop) ended() bool {
+	return l.quit && l.listening == 0 && l.table.live == 0 && l.tasks == nil && l.inbox.Empty()
+}
 
 // end frees what the loop holds. After a failure of the ring its connections are
 // told, and the memory the kernel may still refer to is left alone.
-func (l *Loop) end(err error) {
-	if err != nil {
-		l.table.each(func(c *Conn) { c.stop(err) })
+func (l *Loop) end() {
+	if l.broken != nil {
 		for _, ln := range l.listeners {
 			if ln != nil {
-				ln.finish(err)
+				ln.finish(l.broken)
 			}
 		}
+		l.table.each(func(c *Conn) {
+			c.stop(l.broken)
+			l.orphans = append(l.orphans, int(c.fd))
+		})
+	} else {
+		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
-	cerr := l.ring.Close(closeWait)
-	if err == nil && cerr == nil {
-		cerr = l.arena.Close()
+	l.wakeLock.Lock()
+	l.deaf = true
+	l.wakeLock.Unlock()
+	err := l.ring.Close(closeWait)
+	for _, fd := range l.orphans {
+		syscall.Close(fd)
 	}
-	l.failure = errors.Join(err, cerr)
+	if l.broken == nil && err == nil {
+		err = l.arena.Close()
+	}
+	l.failure = errors.Join(l.broken, err)
 	close(l.done)
+}
+
+// closeFD closes a descriptor with nothing in flight.
+func (l *Loop) closeFD(fd int) {
+	if l.broken != nil {
+		l.orphans = append(l.orphans, fd)
+		return
+	}
+	l.ring.CloseFD(fd)
 }
 
 // Turn runs one turn: submit and wait, then completions, tasks, timers, output.
@@ -234,9 +296,11 @@ func (l *Loop) runTasks() {
 	}
 }
 
-// timeout is how long the loop may wait: until the next timer.
+// timeout is how long the loop may wait: until the next timer, and not at all with
+// work at hand. That is there when a turn was left in its middle, or when somebody
+// used a connection between two turns.
 func (l *Loop) timeout() time.Duration {
-	if l.ended() {
+	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over) > 0 || l.ended() {
 		return 0
 	}
 	at, ok := l.wheel.Next()
@@ -271,6 +335,7 @@ func (l *Loop) dispatch(e *ring.Completion) {
 		c.sent(e)
 	case ring.OpCancel:
 		c.flags &^= flagCancelling
+		c.pause() // if it is wanted again, or came too early
 	}
 	c.endIfQuiet()
 }
@@ -313,7 +378,7 @@ func (l *Loop) feedStarved() {
 func (l *Loop) recycle() {
 	for i, c := range l.over {
 		l.over[i] = nil
-		l.ring.CloseFD(int(c.fd))
+		l.closeFD(int(c.fd))
 		for c.out != nil {
 			c.popBlock()
 		}

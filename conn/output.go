@@ -10,7 +10,7 @@ import (
 
 // Reserve returns an empty slice with room for n bytes, n <= mapped.MaxBlock, to
 // append to and to hand to Commit. It is valid until the next call of any method
-// of the connection. On a connection that is over, or when the system has no
+// of the connection, or until the callback returns. On a connection that is over, or when the system has no
 // memory left, the room is not sent anywhere.
 func (c *Conn) Reserve(n int) []byte {
 	b := c.room(n)
@@ -55,7 +55,13 @@ func (c *Conn) writable() bool { return c.phase == phaseOpen }
 
 func (c *Conn) wrote(n int) {
 	c.queued += n
-	if n > 0 && c.flags&(flagDirty|flagSending) == 0 {
+	c.queueSend()
+}
+
+// queueSend has a send started at the end of the turn: by then everything that is
+// written in this turn has joined it.
+func (c *Conn) queueSend() {
+	if c.queued > 0 && c.flags&(flagDirty|flagSending) == 0 {
 		c.flags |= flagDirty
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
@@ -118,7 +124,7 @@ func (c *Conn) replace(last, bigger *mapped.Block) {
 
 // send starts sending the first block, if there is one and no send in flight.
 func (c *Conn) send() {
-	if c.out == nil || c.flags&flagSending != 0 || c.phase == phaseStopping {
+	if c.queued == 0 || c.flags&flagSending != 0 || c.phase == phaseStopping {
 		return
 	}
 	c.flags |= flagSending
@@ -144,7 +150,7 @@ func (c *Conn) sent(e *ring.Completion) {
 		}
 		// Interrupted before the first byte, or the thread that submitted it
 		// ended: nothing was sent, so it is sent again.
-		c.send()
+		c.queueSend()
 		return
 	}
 	c.done += uint32(e.Res)
@@ -152,9 +158,12 @@ func (c *Conn) sent(e *ring.Completion) {
 	if int(c.done) == len(c.out.B) {
 		c.popBlock()
 	}
-	if c.out != nil {
-		c.send()
+	if c.queued > 0 {
+		c.queueSend()
 		return
+	}
+	for c.out != nil {
+		c.popBlock() // room that was reserved and not used
 	}
 	c.flushed()
 }
@@ -172,7 +181,9 @@ func (c *Conn) popBlock() {
 func (c *Conn) flushed() {
 	switch c.phase {
 	case phaseOpen:
+		depth := c.loop.calling(c)
 		c.proto.Drained(c)
+		c.loop.returned(depth)
 	case phaseFlushing:
 		c.endOutput()
 	}

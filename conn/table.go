@@ -75,7 +75,7 @@ func (l *Loop) Each(f func(*Conn)) {
 }
 
 // Handle names a connection for goroutines other than the loop's. It is a value,
-// and stays harmless when the connection is gone.
+// and stays harmless when the connection is gone; so is the zero value.
 type Handle struct {
 	loop *Loop
 	slot uint32
@@ -91,6 +91,9 @@ func (h Handle) Loop() *Loop { return h.loop }
 // Conn returns the connection, or nil when it is closed. It is for the loop's
 // goroutine.
 func (h Handle) Conn() *Conn {
+	if h.loop == nil {
+		return nil
+	}
 	c := h.loop.table.at(h.slot)
 	if c == nil || c.gen != h.gen || c.phase == phaseStopping {
 		return nil

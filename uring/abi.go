@@ -69,7 +69,6 @@ const (
 // Modifiers: ioprio of accept, receive; len of poll; flags of cancel.
 const (
 	acceptMultishot = 1 << 0 // 5.19
-	recvPollFirst   = 1 << 0 // 5.19
 	recvMultishot   = 1 << 1 // 6.0
 	pollMultishot   = 1 << 0 // 5.13
 )
@@ -98,7 +97,6 @@ const (
 	registerProbe          = sys.IORING_REGISTER_PROBE
 	registerIOWQMaxWorkers = 19 // 5.15
 	registerPbufRing       = 22 // 5.19
-	unregisterPbufRing     = 23 // 5.19
 	registerSyncCancel     = 24 // 6.0
 
 	probeOpSupported = 1 << 0
@@ -115,7 +113,6 @@ const (
 	pbufTailOffset = 14    // of the ring: the resv field of entry 0 is the tail
 	maxPbufEntries = 32768 // entries, not bytes
 	argSize        = 24    // getEventsArg
-	sockaddrSlot   = 128   // struct sockaddr_storage
 )
 
 // timespec is struct __kernel_timespec.
@@ -191,9 +188,11 @@ func register(fd int, op uint8, arg unsafe.Pointer, n uint32) error {
 	return sys.IOURingRegister(fd, op, arg, n)
 }
 
+type enterFunc func(fd int, submit, minComplete, flags uint32, arg, argSize uintptr) (int, syscall.Errno)
+
 // enter is io_uring_enter with the extended argument, which the package above
 // does not have. arg is the address of mapped memory, or 0.
-func enter(fd int, submit, minComplete, flags uint32, arg uintptr, argSize uintptr) (int, syscall.Errno) {
+func enter(fd int, submit, minComplete, flags uint32, arg, argSize uintptr) (int, syscall.Errno) {
 	n, _, errno := syscall.Syscall6(sys.SYS_IO_URING_ENTER, uintptr(fd), uintptr(submit), uintptr(minComplete), uintptr(flags), arg, argSize)
 	return int(n), errno
 }

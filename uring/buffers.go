@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync/atomic"
 	"unsafe"
@@ -27,7 +28,9 @@ type buffers struct {
 
 	free []uint16 // the stack without a buffer ring
 
-	out []bool // buffers in the caller's hands; kept in test builds only
+	lent   int // buffers in the caller's hands
+	closed bool
+	out    []bool // which they are; kept in test builds only
 }
 
 // bufEntry is struct io_uring_buf (5.19) without its last field, which in the
@@ -76,6 +79,7 @@ func (b *buffers) take(id uint16, n int) []byte {
 		check.That(!b.out[id], "receive buffer %d delivered twice", id)
 		b.out[id] = true
 	}
+	b.lent++
 	at := int(id) * b.size
 	return b.mem[at : at+n : at+b.size]
 }
@@ -88,6 +92,11 @@ func (b *buffers) give(id uint16) {
 	}
 	at := int(id) * b.size
 	check.Poison(b.mem[at : at+b.size : at+b.size])
+	b.lent--
+	if b.closed {
+		_ = b.freeUnused()
+		return
+	}
 	b.add(id)
 }
 
@@ -126,10 +135,27 @@ func (b *buffers) publish() {
 		return
 	}
 	b.shown = b.tail
+	var v [4]byte
+	binary.NativeEndian.PutUint16(v[0:], b.bid0)
+	binary.NativeEndian.PutUint16(v[2:], b.tail)
 	word := (*uint32)(unsafe.Pointer(&b.ring[pbufTailOffset-2]))
-	atomic.StoreUint32(word, uint32(b.bid0)|uint32(b.tail)<<16)
+	atomic.StoreUint32(word, binary.NativeEndian.Uint32(v[:]))
 }
 
+// close frees the memory once the kernel is done with it, and the buffers in the
+// caller's hands when the last of them is released.
 func (b *buffers) close() error {
-	return errors.Join(mapped.Free(b.ring), mapped.Free(b.mem))
+	b.closed = true
+	err := mapped.Free(b.ring)
+	b.ring = nil
+	return errors.Join(err, b.freeUnused())
+}
+
+func (b *buffers) freeUnused() error {
+	if b.lent > 0 {
+		return nil
+	}
+	mem := b.mem
+	b.mem = nil
+	return mapped.Free(mem)
 }

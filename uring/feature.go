@@ -1,10 +1,12 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,17 +99,47 @@ func (p *Report) String() string {
 
 // Probe finds out, by doing, what io_uring can do for this process: it makes a
 // ring, and moves bytes over a socket pair with each feature. It takes a few
-// milliseconds the first time; the answer is kept for the life of the process.
-func Probe() *Report { return probeOnce() }
+// milliseconds the first time; the answer is kept for the life of the process,
+// unless it came of a want of descriptors or memory, which may pass.
+func Probe() *Report {
+	probed.Lock()
+	defer probed.Unlock()
+	if probed.report != nil {
+		return probed.report
+	}
+	r := probe()
+	if !r.passing() {
+		probed.report = r
+	}
+	return r
+}
 
-var probeOnce = sync.OnceValue(func() *Report {
+var probed struct {
+	sync.Mutex
+	report *Report
+}
+
+func probe() *Report {
 	// Completions of the probe's requests run on the thread that made them.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p := &prober{report: Report{Kernel: kernelRelease()}}
 	p.run()
 	return &p.report
-})
+}
+
+// passing reports whether something is missing for a reason that may be gone
+// the next time.
+func (p *Report) passing() bool {
+	for _, f := range p.Findings {
+		for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EAGAIN} {
+			if errors.Is(f.Err, errno) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // usable returns the features New may use.
 func usable() (Feature, error) {

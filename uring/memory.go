@@ -32,8 +32,7 @@ func (r *Ring) word(offset uint32) *uint32 {
 
 func (r *Ring) mapSQ(p *params) {
 	q, off := &r.sq, p.SQOffset
-	q.head, q.tail = r.word(off.Head), r.word(off.Tail)
-	q.flags, q.dropped = r.word(off.Flags), r.word(off.Dropped)
+	q.tail, q.flags = r.word(off.Tail), r.word(off.Flags)
 	q.entries, q.mask = p.SQEntries, p.SQEntries-1
 	q.entry = unsafe.Slice((*sqe)(unsafe.Pointer(&r.sqeMem[0])), p.SQEntries)
 	if r.setup&setupNoSQArray == 0 {

@@ -105,8 +105,8 @@ func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
 	e.SetUserData(uint64(t))
 }
 
-// Poll waits once for any of the poll(2) events; POLLERR and POLLHUP are implied.
-// The result is the mask of events.
+// Poll waits once for any of the poll(2) events; POLLERR, POLLHUP and, unlike in
+// poll(2), POLLRDHUP are implied. The result is the mask of events.
 func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
 	e := r.prepare()
 	e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0)
@@ -132,6 +132,7 @@ func (r *Ring) Shutdown(fd, how int) { _ = unix.Shutdown(fd, how) }
 // completion.
 func (r *Ring) CloseFD(fd int) {
 	e := r.prepare()
+	r.inflight-- // it completes only when it fails
 	e.PrepOperation(opClose, int32(fd), 0, 0, 0)
 	e.SetFlags(sqeSkipSuccess)
 }

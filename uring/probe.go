@@ -51,7 +51,11 @@ func (p *prober) add(f Finding) bool {
 func (p *prober) need(name, since string, try func() error) bool {
 	err := try()
 	if err != nil && !errors.Is(err, ErrUnavailable) {
-		err = &Error{Step: name, Err: err, Cause: "the kernel is older than 6.0, or a sandbox emulates it incompletely"}
+		why := cause(err, disabledSysctl())
+		if why == "" {
+			why = "the kernel is older than 6.0, or a sandbox emulates it incompletely"
+		}
+		err = &Error{Step: name, Err: err, Cause: why}
 	}
 	if err != nil {
 		p.report.Err = err
@@ -65,12 +69,17 @@ func (p *prober) want(f Feature, since string, try func() error) {
 	if err == nil {
 		p.report.Features |= f
 	}
+	var e *Error
+	if errors.As(err, &e) {
+		// io_uring is there, only this part of it is not.
+		err = fmt.Errorf("%s: %w", e.Step, e.Err)
+	}
 	p.add(Finding{Name: f.String(), Since: since, Err: err})
 }
 
 // with runs f on a small ring that uses the given features.
 func (p *prober) with(f Feature, use func(*Ring) error) error {
-	r := &Ring{fd: -1, wakeFD: -1, features: f}
+	r := newRing(f)
 	if err := r.open(Config{Entries: 8, CQEntries: 16, Buffers: 2, BufferSize: 64}); err != nil {
 		return errors.Join(err, r.release())
 	}
@@ -111,11 +120,11 @@ func (p *prober) flags(flags uint32) func() error {
 }
 
 func (p *prober) noIowait() error {
-	return p.with(0, func(r *Ring) error {
+	return p.with(NoIowait, func(r *Ring) error {
 		if r.kernel&featNoIowait == 0 {
 			return errors.New("not among the kernel's feature bits")
 		}
-		return nil
+		return r.Enter(0)
 	})
 }
 

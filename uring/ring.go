@@ -3,6 +3,7 @@ package uring
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -10,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
@@ -71,18 +71,20 @@ func (c Config) check() error {
 // goroutine that drives it; only Wake may be called by others.
 type Ring struct {
 	fd       int
+	enter    enterFunc
 	features Feature
 	setup    uint32 // set-up flags in force
 	kernel   uint32 // feature bits of the kernel
 
 	sq struct {
-		head, tail, flags, dropped *uint32
-		mask, entries              uint32
-		entry                      []sqe
-		next                       uint32 // tail not yet published
-		sent                       uint32 // consumed by the kernel
+		tail, flags   *uint32
+		mask, entries uint32
+		entry         []sqe
+		next          uint32 // tail not yet published
+		sent          uint32 // consumed by the kernel
 	}
-	backlog []sqe // submissions that found the queue full and unflushable
+	backlog  []sqe // submissions that found the queue full and unflushable
+	inflight int   // operations prepared and not yet completed for good, without closes
 
 	cq struct {
 		head, tail, overflow *uint32
@@ -99,6 +101,7 @@ type Ring struct {
 	bufs   buffers
 	polled map[ring.Token]int32 // descriptors of receives done by poll; nil unless BufferRing is off
 
+	wakeMu sync.Mutex
 	wakeFD int
 	armed  bool // the poll on wakeFD is in flight
 
@@ -114,7 +117,7 @@ type Stats struct {
 	Flushes     uint64 // enters made only because the submission queue was full
 	Busy        uint64 // enters refused for want of memory (EAGAIN, EBUSY)
 	Starved     uint64 // receives that found no buffer (ENOBUFS)
-	Overflow    uint64 // completions that did not fit and waited in the kernel
+	Overflow    uint64 // enters that found completions waiting in the kernel for want of room
 	Wakes       uint64 // wake-ups by another goroutine
 	Lost        uint64 // completions the kernel says it dropped; 0 unless it ran out of memory
 }
@@ -131,12 +134,16 @@ func New(cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{fd: -1, wakeFD: -1, features: features &^ cfg.Without}
+	r := newRing(features &^ cfg.Without)
 	if err := r.open(cfg); err != nil {
 		r.release()
 		return nil, err
 	}
 	return r, nil
+}
+
+func newRing(f Feature) *Ring {
+	return &Ring{fd: -1, wakeFD: -1, enter: enter, features: f}
 }
 
 func (r *Ring) open(cfg Config) error {
@@ -210,9 +217,13 @@ func (r *Ring) Tier() string {
 	return "base"
 }
 
-// Stats returns the counters.
+// Stats returns the counters, also after Close.
 func (r *Ring) Stats() Stats {
-	r.stats.Overflow = uint64(atomic.LoadUint32(r.cq.overflow))
+	if r.fd >= 0 && r.cq.overflow != nil {
+		// The kernel's counter of overflow is one of loss: what only waited for
+		// room (IORING_FEAT_NODROP) is not in it.
+		r.stats.Lost = uint64(atomic.LoadUint32(r.cq.overflow))
+	}
 	return r.stats
 }
 
@@ -225,55 +236,78 @@ func (r *Ring) Stats() Stats {
 func (r *Ring) Enter(timeout time.Duration) error {
 	r.armWake()
 	r.drainBacklog()
+	for len(r.backlog) > 0 && r.flush() {
+		// as long as the kernel takes some
+	}
 	r.publish()
 
 	wait := uint32(0)
-	if timeout != 0 && !r.ready() {
+	if timeout != 0 && len(r.backlog) == 0 && !r.ready() {
 		wait = 1
 	}
 	submit := r.sq.next - r.sq.sent
-	if wait == 0 && submit == 0 && atomic.LoadUint32(r.sq.flags)&(sqTaskrun|sqCQOverflow) == 0 {
-		if r.setup&setupDeferTaskrun == 0 {
-			return nil
-		}
+	state := atomic.LoadUint32(r.sq.flags)
+	if state&sqCQOverflow != 0 {
+		r.stats.Overflow++
 	}
+	if wait == 0 && submit == 0 && state&(sqTaskrun|sqCQOverflow) == 0 && r.setup&setupDeferTaskrun == 0 {
+		return nil
+	}
+	return r.enterKernel(submit, wait, timeout)
+}
+
+// enterKernel submits, and waits for completions: without limit when timeout is
+// negative.
+func (r *Ring) enterKernel(submit, wait uint32, timeout time.Duration) error {
 	r.arg.ts = 0
-	if wait != 0 && timeout > 0 {
+	if wait != 0 && timeout >= 0 {
 		*r.ts = timespec{sec: int64(timeout / time.Second), nsec: int64(timeout % time.Second)}
 		r.arg.ts = uint64(uintptr(unsafe.Pointer(r.ts)))
 	}
 	flags := uint32(enterGetEvents | enterExtArg)
-	if r.kernel&featNoIowait != 0 {
+	if r.features&NoIowait != 0 {
 		flags |= enterNoIowait
 	}
 	r.stats.Enters++
-	n, errno := enter(r.fd, submit, wait, flags, uintptr(unsafe.Pointer(r.arg)), argSize)
-	return r.entered(n, errno)
+	n, errno := r.enter(r.fd, submit, wait, flags, uintptr(unsafe.Pointer(r.arg)), argSize)
+	return r.entered(submit, n, errno)
 }
 
 // entered accounts for what io_uring_enter said. Submissions it did not consume
 // stay in the queue.
-func (r *Ring) entered(n int, errno syscall.Errno) error {
+func (r *Ring) entered(submit uint32, n int, errno syscall.Errno) error {
 	switch errno {
 	case 0:
-		r.sq.sent += uint32(n)
-		r.stats.Submitted += uint64(n)
+		r.consumed(n)
+		if n == 0 && submit != 0 {
+			r.busy()
+		}
 		return nil
 	case syscall.EINTR, syscall.ETIME:
 		return nil
 	case syscall.EAGAIN, syscall.EBUSY:
-		// No memory for requests, or completions that overflowed have to be
-		// read first. If there are none to read, only time can help.
-		r.stats.Busy++
-		if !r.ready() {
-			time.Sleep(time.Millisecond)
-		}
+		r.busy()
 		return nil
 	case syscall.EBADR:
-		r.stats.Lost++
 		return fmt.Errorf("io_uring_enter: the kernel dropped a completion: %w", errno)
 	}
 	return fmt.Errorf("io_uring_enter: %w", errno)
+}
+
+// consumed accounts for n submissions taken by the kernel.
+func (r *Ring) consumed(n int) {
+	r.sq.sent += uint32(n)
+	r.stats.Submitted += uint64(n)
+}
+
+// busy is called when the kernel took nothing: it has no memory for requests, or
+// completions that overflowed have to be read first. If there are none to read,
+// only time can help.
+func (r *Ring) busy() {
+	r.stats.Busy++
+	if !r.ready() {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // publish makes the kernel see what this side has consumed and produced.
@@ -301,6 +335,9 @@ func (r *Ring) Next(c *ring.Completion) bool {
 		token, res, flags := ring.Token(e.UserData()), e.Result(), e.Flags()
 		r.cq.next++
 		r.stats.Completions++
+		if flags&cqeMore == 0 && token.Op() != ring.OpNone {
+			r.inflight--
+		}
 		if r.deliver(c, token, res, flags) {
 			return true
 		}
@@ -338,16 +375,28 @@ func (r *Ring) deliver(c *ring.Completion, token ring.Token, res int32, flags ui
 	return true
 }
 
-// Wake makes a waiting Enter return. It may be called by any goroutine, until
-// Close has begun.
+// Wake makes a waiting Enter return. Any goroutine may call it, also while Close
+// runs and after it, when it does nothing.
 func (r *Ring) Wake() {
 	one := [8]byte{1}
-	for {
+	r.wakeMu.Lock() // the descriptor's number may be somebody else's after Close
+	defer r.wakeMu.Unlock()
+	for r.wakeFD >= 0 {
 		_, err := unix.Write(r.wakeFD, one[:])
 		if !errors.Is(err, syscall.EINTR) {
 			return
 		}
 	}
+}
+
+// closeWake ends what Wake can reach.
+func (r *Ring) closeWake() {
+	r.wakeMu.Lock()
+	defer r.wakeMu.Unlock()
+	if r.wakeFD >= 0 {
+		unix.Close(r.wakeFD)
+	}
+	r.wakeFD = -1
 }
 
 // armWake keeps a multishot poll on the wake descriptor. The counter is never
@@ -367,10 +416,11 @@ func (r *Ring) armWake() {
 // prepare returns a zeroed entry at the tail of the submission queue, flushing
 // the queue when it is full. The entry is submitted by the next Enter.
 func (r *Ring) prepare() *sqe {
-	if r.sq.next-r.sq.sent == r.sq.entries || len(r.backlog) > 0 {
+	r.inflight++
+	if len(r.backlog) == 0 && r.full() {
 		r.flush()
 	}
-	if r.sq.next-r.sq.sent == r.sq.entries || len(r.backlog) > 0 {
+	if len(r.backlog) > 0 || r.full() {
 		r.backlog = append(r.backlog, sqe{})
 		return &r.backlog[len(r.backlog)-1]
 	}
@@ -380,78 +430,29 @@ func (r *Ring) prepare() *sqe {
 	return e
 }
 
-// flush hands the full queue to the kernel without waiting or reaping.
-func (r *Ring) flush() {
+func (r *Ring) full() bool { return r.sq.next-r.sq.sent == r.sq.entries }
+
+// flush hands the full queue to the kernel without waiting or reaping, and
+// reports whether the kernel took any of it.
+func (r *Ring) flush() bool {
 	r.publish()
 	r.stats.Enters++
 	r.stats.Flushes++
-	n, errno := enter(r.fd, r.sq.next-r.sq.sent, 0, 0, 0, 0)
-	if errno == 0 {
-		r.sq.sent += uint32(n)
-		r.stats.Submitted += uint64(n)
+	n, errno := r.enter(r.fd, r.sq.next-r.sq.sent, 0, 0, 0, 0)
+	if errno != 0 || n == 0 {
+		// What it means is left to Enter, which makes the same attempt.
+		return false
 	}
+	r.consumed(n)
 	r.drainBacklog()
+	return true
 }
 
 func (r *Ring) drainBacklog() {
 	i := 0
-	for ; i < len(r.backlog) && r.sq.next-r.sq.sent < r.sq.entries; i++ {
+	for ; i < len(r.backlog) && !r.full(); i++ {
 		r.sq.entry[r.sq.next&r.sq.mask] = r.backlog[i]
 		r.sq.next++
 	}
 	r.backlog = append(r.backlog[:0], r.backlog[i:]...)
-}
-
-// Close cancels what is in flight, waits for it up to the given time, and frees
-// the ring. When something is still in flight then, the memory the kernel may
-// write to is left mapped and the error says so: a leak is better than a write
-// into memory that meanwhile belongs to somebody else.
-func (r *Ring) Close(wait time.Duration) error {
-	if r.fd < 0 {
-		return nil
-	}
-	c := syncCancelReg{fd: -1, flags: cancelAny | cancelAll,
-		timeout: timespec{sec: int64(wait / time.Second), nsec: int64(wait % time.Second)}}
-	err := register(r.fd, registerSyncCancel, unsafe.Pointer(&c), 1)
-	if err != nil && !errors.Is(err, syscall.ENOENT) {
-		err = fmt.Errorf("uring: cancel what is in flight: %w", bare(err))
-		unix.Close(r.fd)
-		unix.Close(r.wakeFD)
-		r.fd, r.wakeFD = -1, -1
-		return err
-	}
-	r.reap()
-	return r.release()
-}
-
-// reap drops the completions of what was cancelled. They are posted by the time
-// the cancellation has returned, or by entering the kernel once more.
-func (r *Ring) reap() {
-	var c ring.Completion
-	for range 4 {
-		if r.publish(); r.enterOnce() != nil {
-			return
-		}
-		for r.Next(&c) {
-			if c.HasBuffer() {
-				r.Release(c.BufID)
-			}
-		}
-	}
-}
-
-func (r *Ring) enterOnce() error {
-	_, errno := enter(r.fd, 0, 0, enterGetEvents, 0, 0)
-	return r.entered(0, errno)
-}
-
-func (r *Ring) release() error {
-	if r.fd >= 0 {
-		unix.Close(r.fd)
-	}
-	if r.wakeFD >= 0 {
-		unix.Close(r.wakeFD)
-	}
-	r.fd, r.wakeFD = -1, -1
-	return errors.Join(r.bufs.close(), mapped.Free(r.ringMem), mapped.Free(r.sqeMem), mapped.Free(r.scratch))
 }

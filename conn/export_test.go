@@ -1,0 +1,23 @@
+package conn
+
+// What tests may see of a loop.
+
+// Live returns how many blocks of output memory and slots are in use.
+func (l *Loop) Live() (blocks, slots int) { return l.arena.Live(), l.table.live }
+
+// Ended reports whether Run would end.
+func (l *Loop) Ended() bool { return l.ended() }
+
+// Timers returns how many timers are scheduled.
+func (l *Loop) Timers() int { return l.wheel.Len() }
+
+// TimerAt returns when the connection's timer fires, 0 for never.
+func (c *Conn) TimerAt() int64 {
+	if !c.timer.Scheduled() {
+		return 0
+	}
+	return c.timer.When()
+}
+
+// Slots returns how many slots there are.
+func (l *Loop) Slots() int { return len(l.table.chunks) * chunkSize }
