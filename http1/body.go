@@ -94,7 +94,7 @@ func (b *Body) InitFraming(framing Framing, length int64, lim *Limits) error {
 }
 
 // Next decodes input. in starts with the first byte not consumed so far. Next
-// consumes n bytes of it, never one behind the body, and returns the content
+// consumes n bytes of it, never one after the body, and returns the content
 // they had, if any, as a part of in. done says that the body and its trailers
 // have ended. It should be called, with the rest of the input, until done, or
 // until n is zero and more input is needed.

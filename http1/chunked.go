@@ -89,7 +89,7 @@ func (b *Body) startChunk() *Error {
 }
 
 // parseExt takes one byte of the chunk extensions (RFC 9112, section 7.1.1), or
-// the first byte behind the chunk size. Extensions mean nothing here, but are
+// the first byte after the chunk size. Extensions mean nothing here, but are
 // checked all the same: recipients that skip them each in their own way
 // disagree about where the line ends.
 func (b *Body) parseExt(c byte) *Error {
@@ -176,7 +176,7 @@ func (b *Body) parseExt(c byte) *Error {
 	return nil
 }
 
-// endExt takes the byte behind a chunk size or a complete extension.
+// endExt takes the byte after a chunk size or a complete extension.
 func (b *Body) endExt(c byte) *Error {
 	switch {
 	case c == '\r':

@@ -57,6 +57,8 @@ func differentialInputs() [][]byte {
 		"GET / HTTP/1.1\r\nHost: a\r\nPragma: no-cache\r\nconnection: a, close\r\n\r\n",
 		"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\nvia: a\r\nVia: b\r\n\r\n",
 		"GET http://a.example:80/b%20c?d=%zz HTTP/1.1\r\nHost: b\r\n\r\n",
+		"GET http://ex%41mple/ HTTP/1.1\r\nHost: ex%41mple\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: a, content-length\r\n\r\n0\r\n\r\n",
 	} {
 		inputs = append(inputs, []byte(input))
 	}

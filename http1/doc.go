@@ -5,7 +5,10 @@
 // [Body] then decodes its content, delimited by Content-Length or by the
 // chunked transfer coding. The Append functions and [ResponseFraming] write
 // the answer. None of them reads a socket or a clock, starts a goroutine or
-// takes a lock, and none allocates on the usual path.
+// takes a lock. None allocates, except for what is rare and bounded: the fields
+// of a head beyond the 32nd, trailers, and uncommon names in [CanonicalName].
+// Functions that are not methods are safe for concurrent use, unless they append
+// to the same slice.
 //
 // Where RFC 9112 lets a recipient choose between leniency and rejection, this
 // package rejects, because two recipients that repair the same message

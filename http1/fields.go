@@ -31,7 +31,7 @@ type lineStatus uint8
 const (
 	lineMore  lineStatus = iota // the section goes on after the end of the bytes
 	lineField                   // a field line is complete
-	lineEnd                     // the empty line is complete; pos is behind it
+	lineEnd                     // the empty line is complete; pos is after it
 	lineError
 )
 
@@ -126,7 +126,7 @@ func (s *lineScanner) suspend(i int, part linePart) (lineStatus, *Error) {
 	return lineMore, nil
 }
 
-// nameError returns the error for the byte c in or behind a field name.
+// nameError returns the error for the byte c in or after a field name.
 func nameError(c byte) *Error {
 	switch c {
 	case ' ', '\t':

@@ -69,7 +69,7 @@ func mustParse(t *testing.T, head string) *Request {
 	return r
 }
 
-// header makes a minimal request with the given field lines behind Host.
+// header makes a minimal request with the given field lines after Host.
 func header(lines ...string) string {
 	return "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n"
 }

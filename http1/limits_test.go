@@ -104,7 +104,7 @@ func TestHeadLimits(t *testing.T) {
 	}
 }
 
-// A limit does not depend on how the input arrives, nor on what is behind it.
+// A limit does not depend on how the input arrives, nor on what follows it.
 func TestHeadLimitsSplit(t *testing.T) {
 	for _, c := range headLimitCases {
 		lim := c.limits.Resolve()
@@ -196,6 +196,10 @@ var bodyLimitCases = []limitCase{
 	}, 400},
 	{"extensions of all chunks", Limits{ChunkExtTotal: 100}, func(extra int) string {
 		return strings.Repeat("1;a23456789\r\na\r\n", 9) + "1;a2345678" + strings.Repeat("a", extra+1) + "\r\na\r\n0\r\n\r\n"
+	}, 400},
+	{"first byte of an extension", Limits{ChunkExtTotal: 100}, func(extra int) string {
+		first := "1;" + strings.Repeat("a", 99+min(extra, 0)) + "\r\na\r\n"
+		return first + strings.Repeat("1;a\r\na\r\n", max(extra, 0)) + "0\r\n\r\n"
 	}, 400},
 	{"default extension of a line", Limits{}, func(extra int) string {
 		return "1;" + strings.Repeat("a", 1023+extra) + "\r\na\r\n0\r\n\r\n"

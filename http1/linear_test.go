@@ -7,8 +7,8 @@ import (
 
 // Parsing a head that arrives byte by byte takes linear time, because no byte
 // is looked at again much later. To show that without a clock, the position to
-// go on from must never lag, and complete lines, as well as most of a long field
-// line, are replaced by NUL before more bytes arrive. No head can have a NUL: if
+// go on from must never lag, and complete lines, as well as most of a long method
+// or field line, are replaced by NUL before more bytes arrive. No head can have a NUL: if
 // one of them mattered, it would be an error.
 func TestParseIsLinear(t *testing.T) {
 	const (
@@ -21,7 +21,8 @@ func TestParseIsLinear(t *testing.T) {
 		wipe                       bool // the fill too
 	}{
 		// The target is looked at once more, when the request line is complete.
-		{"method", "", "A", " / HTTP/1.1\r\nHost: a\r\n\r\n", false},
+		{"method", "", "A", " / HTTP/1.1\r\nHost: a\r\n\r\n", true},
+		{"method behind an empty line", "\r\n", "A", " / HTTP/1.1\r\nHost: a\r\n\r\n", true},
 		{"target", "GET /", "a", " HTTP/1.1\r\nHost: a\r\n\r\n", false},
 		{"escapes", "GET /", "%41", " HTTP/1.1\r\nHost: a\r\n\r\n", false},
 		{"query", "GET /?", "?", " HTTP/1.1\r\nHost: a\r\n\r\n", false},
@@ -51,7 +52,7 @@ func TestParseIsLinear(t *testing.T) {
 					clear(buf[line:end])
 					line = end
 				}
-				for c.wipe && wiped < end-near {
+				for c.wipe && wiped < min(end-near, len(c.prefix)+len(fill)) {
 					buf[wiped] = 0
 					wiped++
 				}

@@ -1,9 +1,9 @@
 package http1
 
 // CanonicalName returns a field name in the form that keys of net/http's Header
-// have: the first letter and those behind a hyphen in upper case, the others in
+// have: the first letter and those after a hyphen in upper case, the others in
 // lower case. For common names it does not allocate. A name that is not a token
-// comes back as it is. It is safe for concurrent use.
+// comes back as it is.
 func CanonicalName(name []byte) string {
 	if len(name) < len(commonNames) {
 		for _, common := range commonNames[len(name)] {

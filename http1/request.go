@@ -8,16 +8,16 @@ const (
 )
 
 // Request is the head of one request: first the state of its parser, then,
-// once [Request.Parse] has returned a length, what was parsed. It is large
-// enough to be reused and must not be copied. The zero value is ready for use.
-// A Request is not safe for concurrent use.
+// once [Request.Parse] has returned a length, what was parsed. The zero value is
+// ready for use. A Request is meant to be reused, must not be copied, and is not
+// safe for concurrent use.
 //
 // It stores positions, not bytes. The slices its methods return are parts of
 // the buffer that was last given to Parse or [Request.Rebase]: they are valid
 // as long as that is, and must not be modified.
 type Request struct {
 	head []byte  // set when the head is complete
-	more []field // the fields behind the inline ones
+	more []field // the fields beyond the inline ones
 	requestState
 	inline [inlineFields]field
 }
@@ -58,7 +58,6 @@ type requestPhase uint8
 
 const (
 	phaseStart requestPhase = iota
-	phaseEmptyLF
 	phaseMethod
 	phaseTarget
 	phaseVersion
@@ -69,8 +68,8 @@ const (
 
 func (r *Request) has(f requestFlags) bool { return r.flags&f != 0 }
 
-// Reset makes r ready for the next request. It keeps memory for up to 128
-// fields.
+// Reset makes r ready for the next request and lets go of the buffer. It keeps
+// memory for up to 128 fields.
 func (r *Request) Reset() {
 	r.head = nil
 	r.requestState = requestState{}
@@ -83,7 +82,7 @@ func (r *Request) Reset() {
 // Parse goes on parsing a request head (RFC 9112, sections 2 to 5). buf starts
 // at the first byte that does not belong to an earlier request. It contains all
 // bytes given to earlier calls since Reset, unchanged but not necessarily at
-// the same address, and more behind them. lim must be resolved, see
+// the same address, and more after them. lim must be resolved, see
 // [Limits.Resolve], and be the same in all calls for one request.
 //
 // It returns the length of the head, in bytes, when that is complete: with its
@@ -102,7 +101,7 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 		return int(r.line.pos), nil
 	}
 
-	// Bytes behind the limits must not matter, or else the outcome would depend
+	// Bytes beyond the limits must not matter, or else the outcome would depend
 	// on how the input is split.
 	limited := len(buf) >= lim.Head
 	if limited {
@@ -155,26 +154,18 @@ func (r *Request) fail(err *Error) error {
 // parseRequestLine parses the request line (RFC 9112, section 3).
 func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err *Error) {
 	i := int(r.line.pos)
-	switch r.phase {
-	case phaseStart:
-		if len(buf) == 0 {
+	if r.phase == phaseStart {
+		if len(buf) == 0 || len(buf) == 1 && buf[0] == '\r' {
 			return false, nil
 		}
-		if buf[0] != '\r' {
-			break
+		if buf[0] == '\r' {
+			if buf[1] != '\n' {
+				return false, errBareCR
+			}
+			i = len("\r\n")
+			r.start = uint32(i)
 		}
-		i = 1
-		fallthrough
-	case phaseEmptyLF:
-		if len(buf) == 1 {
-			r.phase, r.line.pos = phaseEmptyLF, 1
-			return false, nil
-		}
-		if buf[1] != '\n' {
-			return false, errBareCR
-		}
-		i = 2
-		r.start = 2
+		r.phase = phaseMethod
 	}
 
 	limited := false
@@ -183,10 +174,6 @@ func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err 
 		buf = buf[:end]
 	}
 	switch r.phase {
-	default:
-		r.phase = phaseMethod
-		fallthrough
-
 	case phaseMethod:
 		for i < len(buf) && class[buf[i]]&tokenChar != 0 {
 			i++
@@ -244,7 +231,7 @@ func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err 
 	return false, nil
 }
 
-// methodError returns the error for the byte c at position i in or behind a
+// methodError returns the error for the byte c at position i in or after a
 // method.
 func (r *Request) methodError(c byte, i int) *Error {
 	switch {

@@ -53,7 +53,7 @@ func alwaysEmpty(method Method, status int) bool {
 //   - Length: write Content-Length. With 205 it must be zero, whatever length
 //     is (RFC 9110, section 15.3.6).
 //   - Chunked: write "Transfer-Encoding: chunked".
-//   - UntilClose: write "Connection: close", and close the connection behind
+//   - UntilClose: write "Connection: close", and close the connection after
 //     the content. It is what is left for HTTP/1.0 when the length is unknown.
 func ResponseFraming(method Method, minor int, status int, length int64) Framing {
 	switch {
@@ -116,7 +116,7 @@ func AppendChunk(dst, data []byte) []byte {
 }
 
 // AppendChunkHeader appends the line before a chunk of n bytes, for a caller
-// that sends the data from elsewhere, with a CRLF behind it. n must be above
+// that sends the data from elsewhere, with a CRLF after it. n must be above
 // zero; otherwise nothing is appended.
 func AppendChunkHeader(dst []byte, n int) []byte {
 	if n <= 0 {

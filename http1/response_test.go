@@ -27,7 +27,7 @@ func TestStatusLine(t *testing.T) {
 		{-200, "HTTP/1.1 500 Internal Server Error\r\n"},
 	} {
 		if got := string(AppendStatusLine([]byte("x"), c.status)); got != "x"+c.want {
-			t.Errorf("status line of %d: %q, want %q behind x", c.status, got, c.want)
+			t.Errorf("status line of %d: %q, want %q after x", c.status, got, c.want)
 		}
 	}
 }

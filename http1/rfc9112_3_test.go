@@ -136,6 +136,7 @@ var hostCases = []requestCase{
 	hostCase("trailing dot", "example.com.", 0),
 	hostCase("all characters of a reg-name", "-._~!$&'()*+;=", 0),
 	hostCase("percent-encoding", "ex%41mple", 0),
+	hostCase("percent-encoding all over", "%41b%C3%a9.c%5B:80", 0),
 	hostCase("whitespace around", " \ta\t ", 0),
 	hostCase("bad percent-encoding", "ex%4", 400),
 	hostCase("port only", ":80", 400),
@@ -166,7 +167,7 @@ var hostCases = []requestCase{
 	hostCase("IPv4 in brackets", "[127.0.0.1]", 400),
 	hostCase("zone", "[fe80::1%25eth0]", 400),
 	hostCase("IPvFuture", "[v1.a]", 400),
-	hostCase("bytes behind the bracket", "[::1]a", 400),
+	hostCase("bytes after the bracket", "[::1]a", 400),
 	hostCase("IPv6 with bad port", "[::1]:x", 400),
 	hostCase("bracket inside", "a[::1]", 400),
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// chunkedCase is a chunked body with the bytes "NEXT" behind it.
+// chunkedCase is a chunked body with the bytes "NEXT" after it.
 type chunkedCase struct {
 	section string
 	name    string
@@ -65,6 +65,7 @@ var chunkedCases = []chunkedCase{
 	{"7.1.1", "quoted string with pairs", "5;a=\"b;c\\\"d\te\\\\\xff\"\r\nhello\r\n0\r\n\r\n", 0, "hello"},
 	{"7.1.1", "empty quoted string", "5;a=\"\"\r\nhello\r\n0\r\n\r\n", 0, "hello"},
 	{"7.1.1", "bad whitespace", "5 \t; a \t= \tb ;c =\"d\" ; e\r\nhello\r\n0\r\n\r\n", 0, "hello"},
+	{"7.1.1", "whitespace between extensions", "5;a ;b\t;c\r\nhello\r\n0\r\n\r\n", 0, "hello"},
 	{"7.1.1", "no name", "5;\r\nhello\r\n0\r\n\r\n", 400, ""},
 	{"7.1.1", "no name but a value", "5;=b\r\nhello\r\n0\r\n\r\n", 400, ""},
 	{"7.1.1", "no value", "5;a=\r\nhello\r\n0\r\n\r\n", 400, ""},
@@ -160,7 +161,7 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// Errors are sticky: nothing behind them is ever taken for content.
+// Errors are sticky: nothing after them is ever taken for content.
 func TestBodyErrorIsFinal(t *testing.T) {
 	lim := Limits{}.Resolve()
 	var b Body

@@ -134,9 +134,16 @@ func TestParseAgain(t *testing.T) {
 	}
 }
 
-// Nothing of one request is left for the next.
+// Nothing of one request is left for the next, nor is its buffer kept alive.
 func TestReset(t *testing.T) {
 	lim := Limits{}.Resolve()
+	done := mustParse(t, smallHead)
+	if done.Reset(); done.Host() != nil || done.Method() != nil || done.NumFields() != 0 {
+		t.Errorf("host %q, method %q, %d fields after Reset", done.Host(), done.Method(), done.NumFields())
+	}
+	if done.head != nil {
+		t.Error("Reset keeps the buffer")
+	}
 	inputs := requestInputs()
 	var r Request
 	rnd := rand.New(rand.NewPCG(5, 6))

@@ -22,7 +22,7 @@ func (f Form) String() string {
 }
 
 // scanTarget looks at the bytes of a request-target from i on, and returns the
-// position of the space behind it. more means that the target, or a percent
+// position of the space after it. more means that the target, or a percent
 // sign's two digits, go on after the end of buf.
 func (r *Request) scanTarget(buf []byte, i int) (end int, more bool, err *Error) {
 	for i < len(buf) {
