@@ -1,0 +1,63 @@
+package subject
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDefault(t *testing.T) {
+	names := Default()
+	for _, want := range []string{Uring, Ringkit, NetHTTP, FastHTTP} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not among %q", want, names)
+		}
+	}
+	for _, name := range names {
+		if err := Check(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRecipes(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, r := range recipes {
+		if seen[r.name] {
+			t.Errorf("%s is there twice", r.name)
+		}
+		seen[r.name] = true
+		args := strings.Join(r.args(3), " ")
+		if !strings.Contains(args, "127.0.0.1:0") && !strings.Contains(args, "-p 0") {
+			t.Errorf("%s: %q does not let the kernel choose the port", r.name, args)
+		}
+		if !strings.HasPrefix(r.route, "/") || !strings.Contains(Describe(), r.about) {
+			t.Errorf("%s: incomplete", r.name)
+		}
+	}
+}
+
+func TestCheckUnknown(t *testing.T) {
+	if err := Check("iis"); err == nil || !strings.Contains(err.Error(), FastHTTP) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHelloArgs(t *testing.T) {
+	if got := strings.Join(HelloArgs(2), " "); got != "-addr 127.0.0.1:0 -loops 2" {
+		t.Errorf("got %q", got)
+	}
+	if got := strings.Join(HelloArgs(0), " "); got != "-addr 127.0.0.1:0" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBinary(t *testing.T) {
+	s, err := Binary("before", "/bin/sh", 1)
+	if err != nil || s.Name != "before" || s.Path != "/bin/sh" || s.Route != "/" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if _, err := Binary("x", "/nonexistent", 1); err == nil {
+		t.Error("missing program: no error")
+	}
+}

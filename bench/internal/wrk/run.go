@@ -1,0 +1,70 @@
+package wrk
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/proc"
+)
+
+// Load describes one run, which ends after Duration.
+//
+// With a Script that pipelines, the latencies of the result mean nothing: wrk
+// corrects them for coordinated omission by the mean time between requests, where
+// it should take that between batches, and prints 0 for what it then cannot find.
+type Load struct {
+	URL         string
+	Connections int
+	Duration    time.Duration // whole seconds
+	Script      string        // path of a Lua script, or empty
+	CPU         int           // processor to run on, or proc.AnyCPU
+}
+
+// Run runs wrk with one thread.
+func Run(ctx context.Context, load Load) (Result, error) {
+	args := []string{
+		"-t1",
+		"-c" + strconv.Itoa(load.Connections),
+		fmt.Sprintf("-d%ds", int(load.Duration.Seconds())),
+		"--latency",
+	}
+	if load.Script != "" {
+		args = append(args, "-s", load.Script)
+	}
+	args = append(args, load.URL)
+
+	ctx, cancel := context.WithTimeout(ctx, load.Duration+20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "wrk", args...)
+	var output strings.Builder
+	cmd.Stdout = &output
+	cmd.Stderr = &output
+	if err := proc.Start(cmd, load.CPU); err != nil {
+		return Result{}, err
+	}
+	if err := cmd.Wait(); err != nil {
+		said := strings.ReplaceAll(strings.TrimSpace(output.String()), "\n", "; ")
+		return Result{}, fmt.Errorf("wrk: %w; it printed: %s", cmp.Or(ctx.Err(), err), said)
+	}
+	return Parse(output.String())
+}
+
+// PipelineScript returns a Lua script that writes depth requests at once.
+func PipelineScript(depth int) string {
+	return fmt.Sprintf(`-- %[1]d requests in one write; wrk counts each of them.
+local batch
+
+init = function(args)
+	batch = string.rep(wrk.format(), %[1]d)
+end
+
+request = function()
+	return batch
+end
+`, depth)
+}

@@ -1,0 +1,63 @@
+// Command bench measures ringkit beside a floor written in C and beside other Go
+// servers. README.md says what the figures mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const overview = `Bench measures HTTP servers on loopback, in this directory:
+
+  go run . [flags]          compare processor time per request, rate and latency
+  go run . idle [flags]     memory per idle connection
+  go run . churn [flags]    soak: many connections come and go; memory must not grow
+
+"go run . idle -h" and "go run . churn -h" explain their flags.
+`
+
+func main() {
+	// A signal ends the context, and that ends every child process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run does what args ask for and returns the exit status: 0 for success, 1 if
+// something failed or a check did not pass, 2 for wrong arguments.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, stdout, stderr)
+	var usage usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "bench: %v\nbench: -h shows the flags\n", err)
+		return 2
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "bench: interrupted")
+		return 1
+	default:
+		fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 1
+	}
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "idle":
+			return idleCommand(ctx, args[1:], stdout, stderr)
+		case "churn":
+			return churnCommand(ctx, args[1:], stdout, stderr)
+		}
+	}
+	return compareCommand(ctx, args, stdout, stderr)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/server"
+	"github.com/ringkit/ringkit/bench/internal/subject"
+	"github.com/ringkit/ringkit/bench/internal/wrk"
+)
+
+// warmUp lets a server grow its heap, its buffers and its threads.
+const warmUp = time.Second
+
+// sample is one measurement of one subject.
+type sample struct {
+	Round        int     `json:"round"`
+	Requests     int64   `json:"requests"`
+	CPUMicros    float64 `json:"cpu_us_per_request"`
+	Rate         float64 `json:"requests_per_second"`
+	P50Micros    float64 `json:"p50_us,omitzero"`
+	P99Micros    float64 `json:"p99_us,omitzero"`
+	Busy         float64 `json:"busy"`   // processor time of the server ÷ elapsed time
+	Waited       float64 `json:"waited"` // time it was kept from the processor ÷ elapsed time
+	ThreadsEnded bool    `json:"threads_ended"`
+	Engine       string  `json:"engine"`
+	procfs.Memory
+	Invalid string `json:"invalid,omitempty"` // why the sample does not count
+}
+
+// measure starts the subject afresh, warms it up and measures it once. What goes
+// wrong with the subject makes the sample invalid; only an interruption is an error.
+func measure(ctx context.Context, o options, s subject.Subject, load wrk.Load) (sample, error) {
+	result, err := measureServer(ctx, o, s, load)
+	if ctx.Err() != nil {
+		return sample{}, ctx.Err()
+	}
+	if err != nil {
+		result.Invalid = err.Error()
+	}
+	return result, nil
+}
+
+func measureServer(ctx context.Context, o options, s subject.Subject, load wrk.Load) (sample, error) {
+	srv, err := server.Start(ctx, server.Command{
+		Path:       s.Path,
+		Args:       s.Args,
+		Env:        s.Env,
+		CPU:        o.serverCPU,
+		GoMaxProcs: o.goMaxProcs,
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	defer srv.Stop()
+	if err := client.Probe(srv.Port, s.Route); err != nil {
+		return sample{}, srv.Explain(fmt.Errorf("probing %s: %w", s.Route, err))
+	}
+	engine, err := procfs.Engine(srv.PID)
+	if err != nil {
+		return sample{}, srv.Explain(err)
+	}
+	if s.Engine != "" && engine != s.Engine {
+		return sample{}, fmt.Errorf("runs on %s, not on %s", engine, s.Engine)
+	}
+	load.URL = srv.URL(s.Route)
+	result, err := measureLoad(ctx, srv.PID, load)
+	result.Engine = engine
+	// A load without answers is the server's fault only if it still gives none.
+	if err := client.Probe(srv.Port, s.Route); err != nil {
+		return result, srv.Explain(fmt.Errorf("probing %s after the load: %w", s.Route, err))
+	}
+	return result, srv.Explain(err)
+}
+
+func measureLoad(ctx context.Context, pid int, load wrk.Load) (sample, error) {
+	warm := load
+	warm.Duration = warmUp
+	if _, err := wrk.Run(ctx, warm); err != nil {
+		return sample{}, err
+	}
+
+	before, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	start := time.Now()
+	result, err := wrk.Run(ctx, load)
+	if err != nil {
+		return sample{}, err
+	}
+	elapsed := time.Since(start)
+	after, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	memory, err := procfs.ReadMemory(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	if load.Script != "" {
+		result.P50, result.P99 = 0, 0 // see wrk.Load
+	}
+	return newSample(result, after.Sub(before), elapsed, memory), result.Err()
+}
+
+func newSample(result wrk.Result, cpu procfs.CPU, elapsed time.Duration, memory procfs.Memory) sample {
+	used, threadsEnded := cpu.Used()
+	s := sample{
+		Requests:     result.Requests,
+		Rate:         result.Rate(),
+		P50Micros:    micros(result.P50),
+		P99Micros:    micros(result.P99),
+		Busy:         used.Seconds() / elapsed.Seconds(),
+		Waited:       cpu.Waited.Seconds() / elapsed.Seconds(),
+		ThreadsEnded: threadsEnded,
+		Memory:       memory,
+	}
+	if result.Requests > 0 {
+		s.CPUMicros = micros(used) / float64(result.Requests)
+	}
+	return s
+}
+
+func micros(d time.Duration) float64 {
+	return float64(d) / float64(time.Microsecond)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/proc"
+	"github.com/ringkit/ringkit/bench/internal/subject"
+)
+
+// options are the flags of the comparison.
+type options struct {
+	rounds      int
+	duration    time.Duration
+	connections int
+	scenarios   []scenario
+	subjects    []string
+	extras      []extra
+	serverCPU   int
+	loadCPU     int
+	goMaxProcs  int
+	jsonFile    string
+}
+
+// extra is a program that takes the arguments of examples/hello.
+type extra struct{ name, path string }
+
+// Bounds of a comparison, so that a slip of the finger does not run for a week.
+const (
+	maxRounds      = 100
+	maxDuration    = 5 * time.Minute
+	maxConnections = 10000
+)
+
+func parseOptions(args []string, help io.Writer) (options, error) {
+	var o options
+	flags := newFlags()
+	flags.IntVar(&o.rounds, "rounds", 5, "`number` of rounds; each measures every subject once")
+	flags.DurationVar(&o.duration, "duration", 5*time.Second, "`time` of one measurement, in whole seconds")
+	flags.IntVar(&o.connections, "connections", 64, "`number` of connections")
+	scenarioList := flags.String("scenario", "all", "comma `list` of plain, pipeline; or all")
+	subjectList := flags.String("subjects", "", "comma `list` of subjects (default \""+strings.Join(subject.Default(), ",")+"\")")
+	flags.Func("extra", "`name=path` of a program that takes the flags of examples/hello, measured too; may be repeated", func(text string) error {
+		name, path, ok := strings.Cut(text, "=")
+		if !ok || name == "" || path == "" {
+			return usagef("want name=path")
+		}
+		o.extras = append(o.extras, extra{name, path})
+		return nil
+	})
+	flags.IntVar(&o.serverCPU, "server-cpu", 0, "`processor` the servers are pinned to, -1 for any (default 0)")
+	flags.IntVar(&o.loadCPU, "load-cpu", 1, "`processor` wrk is pinned to, -1 for any")
+	flags.IntVar(&o.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for the Go servers; by default Go chooses for the processors it finds")
+	flags.StringVar(&o.jsonFile, "json", "", "`file` to write all results to")
+	quick := flags.Bool("quick", false, "2 rounds of 1 s, to try things out: too short to quote")
+	about := overview + "\nSubjects:\n" + subject.Describe()
+	if err := parseFlags(flags, args, about, help); err != nil {
+		return options{}, err
+	}
+
+	if *quick {
+		if !wasSet(flags, "rounds") {
+			o.rounds = 2
+		}
+		if !wasSet(flags, "duration") {
+			o.duration = time.Second
+		}
+	}
+	o.subjects = splitList(*subjectList)
+	if !wasSet(flags, "subjects") {
+		o.subjects = subject.Default()
+	}
+	var err error
+	if o.scenarios, err = findScenarios(splitList(*scenarioList)); err != nil {
+		return options{}, usageError{err}
+	}
+	return o, o.check()
+}
+
+func (o options) check() error {
+	switch {
+	case o.rounds < 1 || o.rounds > maxRounds:
+		return usagef("-rounds %d: want 1 to %d", o.rounds, maxRounds)
+	case o.duration < time.Second || o.duration > maxDuration || o.duration%time.Second != 0:
+		return usagef("-duration %v: want whole seconds, 1s to %v", o.duration, maxDuration)
+	case o.connections < 1 || o.connections > maxConnections:
+		return usagef("-connections %d: want 1 to %d", o.connections, maxConnections)
+	case o.goMaxProcs < 0:
+		return usagef("-gomaxprocs %d: want 0 or more", o.goMaxProcs)
+	case o.serverCPU == o.loadCPU && o.serverCPU != proc.AnyCPU:
+		return usagef("-server-cpu and -load-cpu are both %d: the load would take the server's time", o.serverCPU)
+	case len(o.subjects)+len(o.extras) == 0:
+		return usagef("-subjects: none named")
+	}
+	for name, cpu := range map[string]int{"server-cpu": o.serverCPU, "load-cpu": o.loadCPU} {
+		if err := proc.CheckCPU(cpu); err != nil {
+			return usagef("-%s: %w", name, err)
+		}
+	}
+	names := slices.Clone(o.subjects)
+	for _, name := range o.subjects {
+		if err := subject.Check(name); err != nil {
+			return usagef("-subjects: %w", err)
+		}
+	}
+	for _, e := range o.extras {
+		if subject.Check(e.name) == nil {
+			return usagef("-extra %s: that is the name of a subject", e.name)
+		}
+		names = append(names, e.name)
+	}
+	slices.Sort(names)
+	if len(slices.Compact(slices.Clone(names))) != len(names) {
+		return usagef("a subject is named twice: %s", strings.Join(names, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/proc"
+	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/server"
+	"github.com/ringkit/ringkit/bench/internal/subject"
+)
+
+// target is the one server of an idle or churn run.
+type target struct {
+	name       string
+	binary     string
+	loops      int
+	serverCPU  int
+	goMaxProcs int
+}
+
+func (t *target) addFlags(flags *flag.FlagSet) {
+	flags.StringVar(&t.name, "subject", subject.Ringkit, "`name` of the server to run")
+	flags.StringVar(&t.binary, "binary", "", "`program` to run instead, which takes the flags of examples/hello")
+	flags.IntVar(&t.loops, "loops", 0, "`number` of event loops of ringkit's server, 0 for its default")
+	flags.IntVar(&t.serverCPU, "server-cpu", proc.AnyCPU, "`processor` the server is pinned to, -1 for any")
+	flags.IntVar(&t.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for a Go server; by default Go chooses")
+}
+
+func (t *target) check() error {
+	if t.loops < 0 {
+		return usagef("-loops %d: want 0 or more", t.loops)
+	}
+	if t.goMaxProcs < 0 {
+		return usagef("-gomaxprocs %d: want 0 or more", t.goMaxProcs)
+	}
+	if err := subject.Check(t.name); err != nil {
+		return usagef("-subject: %w", err)
+	}
+	if err := proc.CheckCPU(t.serverCPU); err != nil {
+		return usagef("-server-cpu: %w", err)
+	}
+	return nil
+}
+
+// running is a target's server with the figures it started with.
+type running struct {
+	*server.Server
+	name   string
+	route  string
+	memory procfs.Memory
+	fds    int
+}
+
+// start builds and starts the server in dir, sends it one request so that what it
+// sets up lazily is there, and reads its first figures.
+func (t *target) start(ctx context.Context, dir string, progress io.Writer) (*running, error) {
+	s, err := t.build(ctx, dir, progress)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.Start(ctx, server.Command{
+		Path:       s.Path,
+		Args:       s.Args,
+		Env:        s.Env,
+		CPU:        t.serverCPU,
+		GoMaxProcs: t.goMaxProcs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &running{Server: srv, name: s.Name, route: s.Route}
+	if err := r.readFirst(ctx); err != nil {
+		err = srv.Explain(err)
+		srv.Stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (t *target) build(ctx context.Context, dir string, progress io.Writer) (subject.Subject, error) {
+	if t.binary != "" {
+		return subject.Binary(t.binary, t.binary, t.loops)
+	}
+	builder, err := subject.NewBuilder(ctx, dir, progress)
+	if err != nil {
+		return subject.Subject{}, err
+	}
+	return builder.Build(ctx, t.name, t.loops)
+}
+
+func (r *running) readFirst(ctx context.Context) error {
+	if err := client.Probe(r.Port, r.route); err != nil {
+		return fmt.Errorf("probing %s: %w", r.route, err)
+	}
+	if err := sleep(ctx, settle); err != nil {
+		return err
+	}
+	var err error
+	if r.memory, err = procfs.ReadMemory(r.PID); err != nil {
+		return err
+	}
+	r.fds, err = procfs.CountFDs(r.PID)
+	return err
+}
+
+// waitForFDs waits until the server has no more descriptors than at the start, or
+// until fdTimeout. It returns how many there are in the end.
+func (r *running) waitForFDs(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, fdTimeout)
+	defer cancel()
+	for {
+		n, err := procfs.CountFDs(r.PID)
+		if err != nil || n <= r.fds {
+			return n, err
+		}
+		if sleep(ctx, pollInterval) != nil {
+			return n, nil
+		}
+	}
+}
+
+// withTempDir calls do with a directory that exists until it returns.
+func withTempDir(do func(dir string) error) error {
+	dir, err := os.MkdirTemp("", "ringkit-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return do(dir)
+}
