@@ -1,6 +1,8 @@
 package conn_test
 
 import (
+	"hash/fnv"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -153,27 +155,46 @@ func (w *world) babble(p *simring.Peer) {
 	}
 }
 
-func TestSeedsChaos(t *testing.T) {
-	seeds(t, 2000, func(w *world) {
-		w.start(func(c *watched) conn.Protocol { return newChaos(w, c) })
-		for range 1 + w.rng.IntN(6) {
-			w.babble(w.dial())
-		}
-		w.sim.Settle(w.loop.Turn)
-		w.sim.Sleep(50*time.Millisecond, w.loop.Turn)
-		w.loop.Do(func(l *conn.Loop) {
-			w.over = true
-			l.Each(func(c *conn.Conn) {
-				switch w.rng.IntN(3) {
-				case 0:
-					c.Close()
-				case 1:
-					c.CloseLingering()
-				case 2:
-					c.Abort(nil)
-				}
-			})
+func TestSeedsChaos(t *testing.T) { seeds(t, 2000, (*world).chaos) }
+
+func (w *world) chaos() {
+	w.start(func(c *watched) conn.Protocol { return newChaos(w, c) })
+	for range 1 + w.rng.IntN(6) {
+		w.babble(w.dial())
+	}
+	w.sim.Settle(w.loop.Turn)
+	w.sim.Sleep(50*time.Millisecond, w.loop.Turn)
+	w.loop.Do(func(l *conn.Loop) {
+		w.over = true
+		l.Each(func(c *conn.Conn) {
+			switch w.rng.IntN(3) {
+			case 0:
+				c.Close()
+			case 1:
+				c.CloseLingering()
+			case 2:
+				c.Abort(nil)
+			}
 		})
-		w.end()
+	})
+	w.end()
+}
+
+// The same seed gives the same run.
+func TestSeedsRepeat(t *testing.T) {
+	seeds(t, 40, func(w *world) {
+		run := func() (stats simring.Stats, received uint64) {
+			w := &world{T: w.T, seed: w.seed, rng: rand.New(rand.NewPCG(w.seed, 1)), peers: make(map[int]*simring.Peer)}
+			w.chaos()
+			sum := fnv.New64()
+			for i := range len(w.peers) {
+				sum.Write(w.peers[i].Received())
+			}
+			return w.sim.Stats(), sum.Sum64()
+		}
+		stats, sum := run()
+		if again, sumAgain := run(); stats != again || sum != sumAgain {
+			w.Errorf("seed %d: %+v %x, then %+v %x", w.seed, stats, sum, again, sumAgain)
+		}
 	})
 }

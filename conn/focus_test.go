@@ -161,6 +161,23 @@ func TestPauseAgainWhileCancelling(t *testing.T) {
 	b.finish()
 }
 
+// InputLimit is for connections that are held: a protocol that waits for more gets
+// it.
+func TestInputLimitIsForHeldConnections(t *testing.T) {
+	b := newBench(t, conn.Config{InputLimit: 1000})
+	most := 0
+	_, peer := b.adopt(&hooks{data: func(_ *conn.Conn, in []byte) int {
+		most = len(in)
+		return 0
+	}})
+	peer.Write(make([]byte, 50_000))
+	b.settle()
+	if most != 50_000 {
+		t.Errorf("%d of 50000 bytes were delivered", most)
+	}
+	b.finish()
+}
+
 func TestResumeFromData(t *testing.T) {
 	for _, held := range []bool{false, true} { // by then, input is kept or still in the receive buffer
 		b := newBench(t, conn.Config{})
@@ -349,26 +366,28 @@ func TestWriteTimeoutIsForEachSend(t *testing.T) {
 }
 
 func TestLingerIsBoundedInTime(t *testing.T) {
-	b := newBench(t, conn.Config{})
-	h := &hooks{data: func(c *conn.Conn, in []byte) int {
-		c.Write([]byte("no"))
-		c.CloseLingering()
-		c.SetDeadline(time.Hour) // has no say any more
-		return len(in)
-	}}
-	_, peer := b.adopt(h)
-	for range 100 {
-		peer.WriteString("chatter")
+	for _, answer := range []string{"", "no"} {
+		b := newBench(t, conn.Config{})
+		h := &hooks{data: func(c *conn.Conn, in []byte) int {
+			c.Write([]byte(answer))
+			c.CloseLingering()
+			c.SetDeadline(time.Hour) // has no say any more
+			return len(in)
+		}}
+		_, peer := b.adopt(h)
+		for range 100 {
+			peer.WriteString("chatter")
+		}
+		b.sleep(time.Second)
+		if string(peer.Received()) != answer || !peer.SawEOF() || peer.SawReset() || h.ends != 0 {
+			t.Fatalf("the peer received %q, end %v, reset %v; closed %d times", peer.Received(), peer.SawEOF(), peer.SawReset(), h.ends)
+		}
+		b.sleep(conn.LingerTime - time.Second + 20*time.Millisecond)
+		if h.ends != 1 || h.err != nil {
+			t.Errorf("closed %d times with %v", h.ends, h.err)
+		}
+		b.finish()
 	}
-	b.sleep(time.Second)
-	if string(peer.Received()) != "no" || !peer.SawEOF() || peer.SawReset() || h.ends != 0 {
-		t.Fatalf("the peer received %q, end %v, reset %v; closed %d times", peer.Received(), peer.SawEOF(), peer.SawReset(), h.ends)
-	}
-	b.sleep(conn.LingerTime - time.Second + 20*time.Millisecond)
-	if h.ends != 1 || h.err != nil {
-		t.Errorf("closed %d times with %v", h.ends, h.err)
-	}
-	b.finish()
 }
 
 func TestLingerEndsWithThePeer(t *testing.T) {
@@ -381,6 +400,21 @@ func TestLingerEndsWithThePeer(t *testing.T) {
 	b.settle()
 	if h.ends != 1 || h.err != nil {
 		t.Errorf("closed %d times with %v", h.ends, h.err)
+	}
+	b.finish()
+}
+
+func TestNoLingerForAPeerThatHasEnded(t *testing.T) {
+	b := newBench(t, conn.Config{})
+	h := &hooks{}
+	c, peer := b.adopt(h)
+	peer.CloseWrite()
+	b.settle()
+	c.Write([]byte("answer"))
+	c.CloseLingering()
+	b.settle()
+	if h.ends != 1 || h.err != nil || string(peer.Received()) != "answer" || !peer.SawEOF() {
+		t.Errorf("closed %d times with %v, the peer received %q, end %v", h.ends, h.err, peer.Received(), peer.SawEOF())
 	}
 	b.finish()
 }

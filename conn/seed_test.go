@@ -115,6 +115,24 @@ func (w *world) soon() time.Duration {
 	return time.Duration(w.rng.Int64N(int64(100 * time.Millisecond)))
 }
 
+// arrive waits until every peer has been accepted or turned away.
+func (w *world) arrive() {
+	w.Helper()
+	for range 100 {
+		waiting := 0
+		for _, p := range w.peers {
+			if p.FD() == 0 && !p.SawReset() {
+				waiting++
+			}
+		}
+		if waiting == 0 {
+			return
+		}
+		w.sim.Sleep(100*time.Millisecond, w.loop.Turn)
+	}
+	w.Fatalf("seed %d: a peer is not accepted", w.seed)
+}
+
 // end closes the listener, lets everything come to its end, and checks that
 // nothing is left. By then every connection has to be on its way to its end.
 func (w *world) end() {
@@ -302,6 +320,7 @@ func TestSeedsEcho(t *testing.T) {
 			data[p] = w.bytes(1 + w.rng.IntN(1<<w.rng.IntN(14)))
 			w.script(p, data[p])
 		}
+		w.arrive()
 		w.sim.Settle(w.loop.Turn)
 		w.end()
 		for _, c := range w.conns {
@@ -367,6 +386,7 @@ func (w *world) runLines(protocol func() conn.Protocol, opts ...simring.Option) 
 		talks[p] = k
 		w.script(p, k.lines)
 	}
+	w.arrive()
 	w.sim.Settle(w.loop.Turn)
 	w.end()
 	for _, c := range w.conns {
@@ -486,6 +506,7 @@ func TestSeedsFlood(t *testing.T) {
 			w.sim.After(w.soon(), func() { p.WriteString("chatter") })
 			w.sim.After(w.soon(), p.CloseWrite)
 		}
+		w.arrive()
 		w.sim.Settle(w.loop.Turn)
 		w.end()
 		want := make([]byte, total)
