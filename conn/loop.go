@@ -378,13 +378,20 @@ func (l *Loop) flush() {
 }
 
 // feedStarved lets connections receive again that found no buffer. By now the
-// buffers of this turn's completions have been returned, in the order of arrival.
+// buffers of this turn's completions have been returned. The first one armed can
+// take them all, so another is the first in every turn.
 func (l *Loop) feedStarved() {
-	for i, c := range l.starved {
-		l.starved[i] = nil
+	n := len(l.starved)
+	if n == 0 {
+		return
+	}
+	first := int(l.turns % uint64(n))
+	for i := range n {
+		c := l.starved[(first+i)%n]
 		c.flags &^= flagStarved
 		c.receive()
 	}
+	clear(l.starved)
 	l.starved = l.starved[:0]
 }
 

@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"os"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -17,6 +18,7 @@ type stub struct {
 	head     int
 	token    ring.Token // of the accept or receive that was prepared last
 	accepts  int
+	recvs    []int // descriptors that receives were prepared for
 	closed   []int
 	released int
 	fail     error
@@ -29,7 +31,7 @@ func (r *stub) push(t ring.Token, res int32) {
 }
 
 func (r *stub) Accept(t ring.Token, _ int)         { r.token = t; r.accepts++ }
-func (r *stub) Recv(t ring.Token, _ int)           { r.token = t }
+func (r *stub) Recv(t ring.Token, fd int)          { r.token = t; r.recvs = append(r.recvs, fd) }
 func (r *stub) Send(t ring.Token, _ int, p []byte) { r.push(t, int32(len(p))) }
 func (r *stub) Connect(ring.Token, int, []byte)    {}
 func (r *stub) Poll(ring.Token, int, uint32)       {}
@@ -122,6 +124,37 @@ func TestRingFailure(t *testing.T) {
 	for _, fd := range []int{fdConn, fdListener} {
 		if isOpen(fd) {
 			t.Errorf("descriptor %d is still open", fd)
+		}
+	}
+}
+
+// With more input than buffers the first receive that is armed can take them all:
+// each connection has to be the first once in a while.
+func TestStarvedConnectionsTakeTurns(t *testing.T) {
+	r := newStub()
+	loop := conn.NewLoop(conn.Config{Ring: r})
+	tokens := map[int]ring.Token{}
+	for fd := 10; fd < 13; fd++ {
+		loop.Adopt(fd, echo{})
+		tokens[fd] = r.token
+	}
+	firsts := map[int]int{}
+	for range 30 {
+		for fd := 10; fd < 13; fd++ {
+			r.push(tokens[fd], -int32(syscall.ENOBUFS))
+		}
+		r.recvs = nil
+		if err := loop.Turn(); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.recvs) != 3 {
+			t.Fatalf("%d receives armed, want 3", len(r.recvs))
+		}
+		firsts[r.recvs[0]]++
+	}
+	for fd := range tokens {
+		if firsts[fd] < 5 {
+			t.Errorf("descriptor %d was the first %d times of 30", fd, firsts[fd])
 		}
 	}
 }

@@ -19,7 +19,8 @@ const settleStep = 10 * time.Millisecond
 // Close cancels what is in flight, waits for it up to the given time, and frees
 // the ring. Descriptors given to CloseFD are closed, as are accepted ones whose
 // completion was not read; operations prepared after the last Enter do not start.
-// Receive buffers not yet released stay readable until they are.
+// Receive buffers not yet released stay readable until they are. Afterwards only
+// Release, Stats, Wake and Close may be called.
 //
 // When something is still in flight after the wait, the memory the kernel may
 // write to is left mapped and the error says so: a leak is better than a write

@@ -188,41 +188,43 @@ func (p *prober) multishotAccept() error {
 // sendAll sends more than a socket buffer holds: the completion has to wait until
 // all of it is gone.
 func (p *prober) sendAll() error {
+	data, err := mapped.Alloc(1 << 20)
+	if err != nil {
+		return err
+	}
+	defer mapped.Free(data) // once the ring is closed
 	return p.with(p.report.Features, func(r *Ring) error {
-		return pair(func(a, b int) error {
-			data, err := mapped.Alloc(1 << 20)
-			if err != nil {
-				return err
-			}
-			defer mapped.Free(data)
-			r.Send(probeToken(ring.OpSend), a, data)
-			if err := r.Enter(0); err != nil {
-				return err
-			}
-			sink := make([]byte, 64<<10)
-			for got := 0; got < len(data); {
-				n, err := unix.Read(b, sink)
-				if err == unix.EAGAIN || n == 0 {
-					return fmt.Errorf("the send stopped after %d of %d bytes", got, len(data))
-				}
-				if err != nil {
-					return err
-				}
-				got += n
-				if err := r.Enter(0); err != nil {
-					return err
-				}
-			}
-			c, err := await(r)
-			if err != nil {
-				return err
-			}
-			if int(c.Res) != len(data) {
-				return fmt.Errorf("the send completed with %d of %d bytes", c.Res, len(data))
-			}
-			return nil
-		})
+		return pair(func(a, b int) error { return sendAndRead(r, a, b, data) })
 	})
+}
+
+func sendAndRead(r *Ring, a, b int, data []byte) error {
+	r.Send(probeToken(ring.OpSend), a, data)
+	if err := r.Enter(0); err != nil {
+		return err
+	}
+	sink := make([]byte, 64<<10)
+	for got := 0; got < len(data); {
+		n, err := unix.Read(b, sink)
+		if err == unix.EAGAIN || n == 0 {
+			return fmt.Errorf("the send stopped after %d of %d bytes", got, len(data))
+		}
+		if err != nil {
+			return err
+		}
+		got += n
+		if err := r.Enter(0); err != nil {
+			return err
+		}
+	}
+	c, err := await(r)
+	if err != nil {
+		return err
+	}
+	if int(c.Res) != len(data) {
+		return fmt.Errorf("the send completed with %d of %d bytes", c.Res, len(data))
+	}
+	return nil
 }
 
 func (p *prober) cancel() error {

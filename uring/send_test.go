@@ -43,7 +43,7 @@ func randomBytes(p []byte) {
 
 // However much larger than the socket's buffers, a send completes once, whole.
 func TestSendIsComplete(t *testing.T) {
-	data := mem(t, 8<<20)
+	data := mem(t, 3<<20)
 	randomBytes(data)
 	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
 		for i, pair := range []func(testing.TB) (int, int){socketPair, tcpPair} {

@@ -81,6 +81,7 @@ func (a *Arena) Get(n int) (*Block, error) {
 // Put takes a block back. No operation of the kernel may refer to it any more.
 func (a *Arena) Put(b *Block) {
 	check.That(b.used, "block freed twice")
+	check.That(cap(b.B) == classSize(b.class), "B is not the block's memory any more")
 	check.Poison(b.B)
 	b.used = false
 	a.live--

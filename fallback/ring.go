@@ -1,0 +1,252 @@
+package fallback
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/ring"
+)
+
+// Config is how a ring is made. The zero value is what a server wants.
+type Config struct {
+	// Buffers is the number of receive buffers that can be lent at a time, up to
+	// 65536; 0 means 256. The one given back last is used next, so that few are
+	// ever touched.
+	Buffers int
+	// BufferSize is the size of one receive buffer in bytes; 0 means 16384.
+	BufferSize int
+	// Events is how many descriptors one epoll_wait reports at most; 0 means 512.
+	Events int
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Buffers == 0 {
+		c.Buffers = 256
+	}
+	if c.BufferSize == 0 {
+		c.BufferSize = 16 << 10
+	}
+	if c.Events == 0 {
+		c.Events = 512
+	}
+	if c.Buffers < 1 || c.Buffers > 1<<16 || c.BufferSize < 64 || c.BufferSize > 1<<20 || c.Events < 1 || c.Events > 1<<16 {
+		return c, fmt.Errorf("fallback: %d buffers of %d bytes and %d events are out of range", c.Buffers, c.BufferSize, c.Events)
+	}
+	return c, nil
+}
+
+// acceptsPerTurn bounds how many connections are taken from a listener before
+// anything else is looked at.
+const acceptsPerTurn = 256
+
+// Ring is one epoll instance with its receive buffers. Its methods are for the one
+// goroutine that drives it; only Wake may be called by others.
+type Ring struct {
+	epfd   int
+	events []unix.EpollEvent
+	seen   []unix.EpollEvent // reported by the last epoll_wait, not yet looked at
+
+	files files
+	queue queue   // completions that need no further system call
+	ready []int32 // descriptors to receive from or accept on in this turn
+	again []int32 // and in the next one
+
+	accepts int // left in this turn
+	bufs    buffers
+
+	wakeMu sync.Mutex
+	wakeFD int
+
+	stats Stats
+}
+
+// Stats are counters of a ring since it was made. They are written by the
+// goroutine that drives the ring.
+type Stats struct {
+	Enters      uint64 // epoll_wait calls
+	Completions uint64 // completions delivered
+	Waits       uint64 // sends that could not be finished at once
+	Starved     uint64 // receives that found no buffer
+	Wakes       uint64 // wake-ups by another goroutine
+}
+
+// New makes a ring. It fails only for want of descriptors or memory.
+func New(cfg Config) (*Ring, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{epfd: -1, wakeFD: -1, events: make([]unix.EpollEvent, cfg.Events)}
+	if err := r.open(cfg); err != nil {
+		return nil, errors.Join(err, r.Close(0))
+	}
+	return r, nil
+}
+
+func (r *Ring) open(cfg Config) (err error) {
+	if err := r.bufs.open(cfg.Buffers, cfg.BufferSize); err != nil {
+		return err
+	}
+	if r.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if r.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	// Edge-triggered, so that the counter need not be read: every write is an
+	// edge, and it would take 2^64 of them to fill it.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(r.wakeFD)}
+	if err := unix.EpollCtl(r.epfd, unix.EPOLL_CTL_ADD, r.wakeFD, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// Stats returns the counters.
+func (r *Ring) Stats() Stats { return r.stats }
+
+// Enter waits until something can be completed: without limit when timeout is
+// negative, not at all when it is zero or completions are unread. It may return
+// early. An error means the ring is unusable.
+func (r *Ring) Enter(timeout time.Duration) error {
+	r.accepts = acceptsPerTurn
+	r.ready = append(r.ready, r.again...)
+	r.again = r.again[:0]
+	if len(r.seen) > 0 {
+		return nil
+	}
+	if r.queue.len() > 0 || len(r.ready) > 0 {
+		timeout = 0
+	}
+	r.stats.Enters++
+	n, errno := epollWait(r.epfd, r.events, timeout)
+	switch errno {
+	case 0:
+		r.seen = r.events[:n]
+		return nil
+	case syscall.EINTR:
+		return nil
+	}
+	return fmt.Errorf("epoll_wait: %w", errno)
+}
+
+// Next stores the next completion in c, or reports false when there is none. The
+// completion is consumed at once: whoever calls Next afterwards, on whatever
+// goroutine, gets the following one.
+func (r *Ring) Next(c *ring.Completion) bool {
+	for {
+		if r.queue.pop(c) || r.nextReady(c) {
+			r.stats.Completions++
+			return true
+		}
+		if len(r.seen) == 0 {
+			return false
+		}
+		ev := &r.seen[0]
+		r.seen = r.seen[1:]
+		r.event(ev)
+	}
+}
+
+// event notes what a descriptor is ready for and goes on with what waited for it.
+func (r *Ring) event(ev *unix.EpollEvent) {
+	if int(ev.Fd) == r.wakeFD {
+		r.stats.Wakes++
+		return
+	}
+	f := r.files.at(int(ev.Fd))
+	if f == nil || f.gen != uint32(ev.Pad) {
+		return // closed since, and perhaps opened again
+	}
+	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if ev.Events&ended != 0 {
+		f.set(fileEnded)
+	}
+	if ev.Events&(unix.EPOLLIN|ended) != 0 {
+		f.set(fileReadable)
+		r.schedule(ev.Fd, f)
+	}
+	if ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 && f.out != 0 {
+		r.writable(int(ev.Fd), f)
+	}
+	if f.poll != 0 {
+		if got := ev.Events & (f.mask | unix.EPOLLHUP | unix.EPOLLERR); got != 0 {
+			r.queue.push(f.poll, int32(got), 0)
+			f.poll = 0
+		}
+	}
+}
+
+// schedule has a readable descriptor served in this turn, if anybody wants it.
+func (r *Ring) schedule(fd int32, f *file) {
+	if f.in != 0 && f.is(fileReadable) && !f.is(fileQueued) {
+		f.set(fileQueued)
+		r.ready = append(r.ready, fd)
+	}
+}
+
+// nextReady serves the descriptors that are ready until one gives a completion.
+func (r *Ring) nextReady(c *ring.Completion) bool {
+	for len(r.ready) > 0 {
+		fd := r.ready[0]
+		r.ready = r.ready[1:]
+		f := r.files.at(int(fd))
+		if f == nil || !f.is(fileQueued) {
+			continue
+		}
+		f.clear(fileQueued)
+		if f.in == 0 || !f.is(fileReadable) {
+			continue
+		}
+		if f.in.Op() == ring.OpAccept {
+			if r.acceptOne(c, fd, f) {
+				return true
+			}
+		} else if r.receiveOne(c, fd, f) {
+			return true
+		}
+	}
+	r.ready = r.ready[:0]
+	return false
+}
+
+// Release gives a receive buffer back.
+func (r *Ring) Release(id uint16) { r.bufs.give(id) }
+
+// Wake makes a waiting Enter return. Any goroutine may call it, also while Close
+// runs and after it, when it does nothing.
+func (r *Ring) Wake() {
+	one := [8]byte{1}
+	r.wakeMu.Lock() // the descriptor's number may be somebody else's after Close
+	defer r.wakeMu.Unlock()
+	for r.wakeFD >= 0 {
+		_, err := unix.Write(r.wakeFD, one[:])
+		if !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
+}
+
+// Close frees the ring. Nothing can be in flight in the kernel, so there is
+// nothing to wait for.
+func (r *Ring) Close(time.Duration) error {
+	r.wakeMu.Lock()
+	if r.wakeFD >= 0 {
+		unix.Close(r.wakeFD)
+	}
+	r.wakeFD = -1
+	r.wakeMu.Unlock()
+	if r.epfd >= 0 {
+		unix.Close(r.epfd)
+	}
+	r.epfd = -1
+	err := mapped.Free(r.bufs.mem)
+	r.bufs.mem = nil
+	return err
+}
