@@ -79,6 +79,10 @@ type Server struct {
 	// one for each CPU that the process may use (GOMAXPROCS).
 	Loops int
 
+	// Engine is how the server talks to the kernel; the default is Auto. The
+	// environment variable RINGKIT_ENGINE overrides it.
+	Engine Engine
+
 	// Name is sent as the Server field of responses; "" sends none.
 	Name string
 
@@ -131,8 +135,8 @@ func ListenAndServe(addr string, h http.Handler) error {
 // listener must be one of the net package for TCP or unix sockets; it is closed
 // when Serve returns. Serve may be called several times with different listeners.
 // The error is never nil; it is http.ErrServerClosed after Shutdown or Close.
-// When the running kernel has no io_uring for this process, the error matches
-// uring.ErrUnavailable and says why.
+// When Engine is IOUring and the kernel has none for this process, the error
+// matches uring.ErrUnavailable and says why.
 func (srv *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	ln, err := srv.listen(l)
@@ -191,6 +195,9 @@ func (srv *Server) start() error {
 		return nil
 	}
 	srv.resolve()
+	if _, err := srv.engine(); err != nil {
+		return err
+	}
 	n := srv.Loops
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+
+	"github.com/ringkit/ringkit/http1"
 )
 
 // ServeHTTP makes a native handler a standard one. The body is read before the
@@ -50,6 +53,11 @@ func (x *Exchange) answerStandard(w http.ResponseWriter) {
 	if x.close {
 		h.Set("Connection", "close")
 	}
+	if !http1.BodyAllowed(http1.GET, x.status) {
+		w.WriteHeader(x.status)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(x.out)))
 	w.WriteHeader(x.status)
 	w.Write(x.out) // an error means that the peer is gone
 }

@@ -25,6 +25,7 @@ const (
 // conn.Protocol. All of it belongs to the goroutine that turns the loop.
 type worker struct {
 	srv      *Server
+	engine   string // what its ring is, and why not a better one
 	loop     *conn.Loop
 	load     atomic.Int64 // connections given to this loop, for balancing
 	spares   []*session
@@ -41,16 +42,13 @@ type worker struct {
 }
 
 func newWorker(srv *Server) (*worker, error) {
-	open := newRing
-	if srv.newRing != nil {
-		open = srv.newRing
-	}
-	ring, err := open()
+	ring, engine, err := srv.openRing()
 	if err != nil {
 		return nil, err
 	}
 	w := &worker{
-		srv: srv,
+		srv:    srv,
+		engine: engine,
 		loop: conn.NewLoop(conn.Config{
 			Ring:         ring,
 			Clock:        srv.clock,
@@ -136,10 +134,15 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 	if c.State != s || c.Closing() {
 		return
 	}
+	if c.AtEOF() && (s.step == stepHead || s.step == stepBody) {
+		s.reject(errIncomplete)
+		return
+	}
 	switch s.step {
 	case stepIdle:
 		if c.Held() {
-			return // it waits for output to drain
+			c.SetDeadline(0) // it waits for output to drain, which has its own
+			return
 		}
 		w.free(c, s)
 		if c.AtEOF() {
@@ -194,6 +197,10 @@ func (w *worker) Drained(c *conn.Conn) {
 // Timeout implements conn.Protocol.
 func (w *worker) Timeout(c *conn.Conn) {
 	s, _ := c.State.(*session)
+	if s == nil && c.Queued() > 0 {
+		c.SetDeadline(w.idleTimeout) // it is not idle: the last answer is still being read
+		return
+	}
 	if s == nil || s.step == stepIdle {
 		c.Close()
 		return

@@ -47,16 +47,24 @@ func run(addr string, loops int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	srv := &ringkit.Server{Handler: handler(), Loops: loops, Name: "ringkit"}
+	srv := &ringkit.Server{
+		Handler: handler(),
+		Loops:   loops,
+		Name:    "ringkit",
+		// The server says in its log which engine runs and why.
+		ErrorLog: log.New(os.Stdout, "", 0),
+		// It is called once the loops run.
+		BaseContext: func(l net.Listener) context.Context {
+			fmt.Printf("listening on http://%v, kernel %s\n", l.Addr(), uring.Probe().Kernel)
+			return context.Background()
+		},
+	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
-
-	probe := uring.Probe()
-	fmt.Printf("listening on http://%v\nengine io_uring, tier %s, kernel %s\n", l.Addr(), probe.Tier(), probe.Kernel)
 	select {
 	case err := <-served:
 		return err
