@@ -11,6 +11,7 @@ import (
 type interned struct {
 	seed    maphash.Seed
 	entries []string
+	last    string // what was asked for last, likely to be asked for next
 }
 
 const (
@@ -19,10 +20,10 @@ const (
 )
 
 func (t *interned) string(b []byte) string {
-	if len(b) == 0 {
-		return ""
-	}
-	if len(b) > internLongest {
+	switch {
+	case string(b) == t.last:
+		return t.last
+	case len(b) > internLongest:
 		return string(b)
 	}
 	if t.entries == nil {
@@ -33,7 +34,8 @@ func (t *interned) string(b []byte) string {
 	if *e != string(b) {
 		*e = string(b)
 	}
-	return *e
+	t.last = *e
+	return t.last
 }
 
 // fieldLines remembers the field lines made of the pairs of strings that handlers

@@ -48,8 +48,11 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 			return errRepeatedHost
 		}
 		r.flags |= sawHost
-		if _, _, ok := parseAuthority(value); !ok && len(value) > 0 {
-			return errHost
+		if !r.knownHost.is(value) {
+			if _, _, ok := parseAuthority(value); !ok && len(value) > 0 {
+				return errHost
+			}
+			r.knownHost.remember(value)
 		}
 		// RFC 9112, section 3.2.2: the authority of the target takes precedence.
 		if r.hostEnd == 0 {

@@ -19,7 +19,8 @@ type Request struct {
 	head []byte  // set when the head is complete
 	more []field // the fields beyond the inline ones
 	requestState
-	inline [inlineFields]field
+	knownHost knownHost
+	inline    [inlineFields]field
 }
 
 // requestState is what Reset clears. Positions are relative to the head.
