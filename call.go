@@ -74,7 +74,6 @@ func (c *call) run() {
 }
 
 func (c *call) end(returned bool, panicked any) {
-	defer c.w.srv.release()
 	defer c.cancel()
 	var last []byte
 	switch {
@@ -92,18 +91,22 @@ func (c *call) end(returned bool, panicked any) {
 	default:
 		c.w.srv.logf("ringkit: panic serving %s: %v\n%s", c.request.RemoteAddr, panicked, debug.Stack())
 	}
-	c.last.Value = func(*conn.Loop) { c.answered(last) }
+	c.proceed(true) // whoever still writes has no connection any more
+	broken, end := c.resp.broken, c.resp.close
+	c.last.Value = func(*conn.Loop) { c.answered(last, broken, end) }
+	c.w.srv.release() // before the client can know that it has been answered
 	c.w.loop.Post(&c.last)
 }
 
-// answered ends the call on the loop.
-func (c *call) answered(last []byte) {
+// answered ends the call on the loop, and the connection with it if that is
+// broken or to be closed.
+func (c *call) answered(last []byte, broken, end bool) {
 	cn := c.handle.Conn()
 	if cn == nil || cn.Closing() {
 		return
 	}
-	if c.resp.broken {
-		cn.Abort(http.ErrAbortHandler)
+	if broken {
+		cn.CloseLingering() // after what was sent before
 		return
 	}
 	cn.Write(last)
@@ -111,7 +114,7 @@ func (c *call) answered(last []byte) {
 		return
 	}
 	s := cn.State.(*session)
-	s.finished(c.resp.close || c.w.draining)
+	s.finished(end || c.w.draining)
 	if !cn.Closing() {
 		cn.Resume()
 		c.w.rest(cn, s)
@@ -123,6 +126,9 @@ func (c *call) answered(last []byte) {
 func (c *call) send(p []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.wait && !c.over {
+		c.cond.Wait() // another goroutine's piece comes first
+	}
 	if c.over {
 		return false
 	}

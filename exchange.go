@@ -86,9 +86,10 @@ func (x *Exchange) panicked(v any) {
 	x.end()
 	switch v {
 	case nil:
+		s.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peerAddr(s.c.FD()), debug.Stack())
 		return
 	case http.ErrAbortHandler:
-		s.c.Abort(http.ErrAbortHandler)
+		s.c.CloseLingering() // after what answers earlier requests
 		return
 	}
 	s.w.srv.logf("ringkit: panic serving %s: %v\n%s", peerAddr(s.c.FD()), v, debug.Stack())
@@ -204,10 +205,14 @@ func (x *Exchange) Header(name string) string {
 	return x.s.w.names.string(v)
 }
 
-// Headers goes through the request fields, names as they were sent.
+// Headers goes through the request fields, names as they were sent; where the
+// handler is mounted in a standard one, they are canonical and in no order.
 func (x *Exchange) Headers() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if x.r != nil {
+			if x.r.Host != "" && !yield("Host", x.r.Host) {
+				return
+			}
 			for name, values := range x.r.Header {
 				for _, v := range values {
 					if !yield(name, v) {
@@ -232,11 +237,10 @@ func (x *Exchange) Cookie(name string) string {
 		if !strings.EqualFold(field, "Cookie") {
 			continue
 		}
-		cookies, _ := http.ParseCookie(line)
-		for _, c := range cookies {
-			if c.Name == name {
-				return c.Value
-			}
+		// Unlike http.ParseCookie, this passes over cookies that are invalid.
+		r := http.Request{Header: http.Header{"Cookie": {line}}}
+		if c, err := r.Cookie(name); err == nil {
+			return c.Value
 		}
 	}
 	return ""
@@ -342,12 +346,13 @@ func cleanValue(v string) string {
 	if http1.ValidFieldValue(v) {
 		return v
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return ' '
+	b := []byte(v) // not necessarily UTF-8
+	for i, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			b[i] = ' '
 		}
-		return r
-	}, v)
+	}
+	return string(b)
 }
 
 func listHas(list, token string) bool {

@@ -65,8 +65,9 @@ func methodString(req *http1.Request) string {
 	return string(req.Method())
 }
 
-// headerOf collects the fields of a request without Host, which has a place of
-// its own. One allocation holds all values that stand alone.
+// headerOf collects the fields of a request without those that have a place of
+// their own: Host, and what described the chunks. One allocation holds all values
+// that stand alone.
 func headerOf(req *http1.Request) http.Header {
 	n := req.NumFields()
 	h := make(http.Header, n)
@@ -74,7 +75,7 @@ func headerOf(req *http1.Request) http.Header {
 	for i := range n {
 		name, value := req.Field(i)
 		key := http1.CanonicalName(name)
-		if key == "Host" {
+		if key == "Host" || req.Chunked() && (key == "Transfer-Encoding" || key == "Trailer") {
 			continue
 		}
 		if old, ok := h[key]; ok {

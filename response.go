@@ -188,16 +188,19 @@ func (w *responseWriter) finish() []byte {
 			return nil
 		}
 	}
+	var p []byte
+	trailers := w.trailers()
 	if !w.streaming {
 		length := w.length
-		if length < 0 && (w.method != http1.HEAD || w.written > 0) {
+		if length < 0 && (w.method != http1.HEAD || w.written > 0) && (trailers == nil || w.minor == 0) {
 			length = w.written
 		}
-		return w.appendBody(w.appendHead(nil, length))
+		p = w.appendHead(p, length)
 	}
-	p := w.appendBody(nil)
+	p = w.appendBody(p)
 	if w.framing == http1.Chunked {
-		p = w.appendTrailers(p)
+		p = append(http1.AppendTrailerStart(p), trailers...)
+		p = http1.AppendEnd(p)
 	}
 	return p
 }
@@ -263,10 +266,9 @@ func (w *responseWriter) appendFraming(dst []byte, length int64) []byte {
 	return dst
 }
 
-// appendTrailers ends a chunked body with the trailers: fields announced in
+// trailers returns the field lines behind a chunked body: fields announced in
 // Trailer, and those set with http.TrailerPrefix.
-func (w *responseWriter) appendTrailers(dst []byte) []byte {
-	var trailers []byte
+func (w *responseWriter) trailers() (trailers []byte) {
 	for name, values := range w.header {
 		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
 			trailers = appendValues(trailers, key, values)
@@ -274,11 +276,7 @@ func (w *responseWriter) appendTrailers(dst []byte) []byte {
 			trailers = appendValues(trailers, name, values)
 		}
 	}
-	if trailers == nil {
-		return http1.AppendLastChunk(dst)
-	}
-	dst = append(http1.AppendTrailerStart(dst), trailers...)
-	return http1.AppendEnd(dst)
+	return trailers
 }
 
 // appendValues appends one field line for each value; a name that is not a token

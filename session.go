@@ -113,7 +113,11 @@ func (s *session) gather(in []byte) (used int, more bool) {
 func (s *session) dispatch(body []byte) {
 	srv := s.w.srv
 	if srv.native == nil {
-		s.serve(srv.Handler, body)
+		h := srv.Handler
+		if s.req.Form() == http1.AsteriskForm {
+			h = serverOptions
+		}
+		s.serve(h, body)
 		return
 	}
 	x := &s.w.exchange
@@ -131,6 +135,11 @@ func (s *session) dispatch(body []byte) {
 	s.finished(last)
 }
 
+// serverOptions answers OPTIONS requests about the server as a whole, of which
+// standard handlers know nothing: net/http does not give them any either (RFC 9110,
+// section 9.3.7).
+var serverOptions = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
 // serve runs a standard handler on a goroutine, during which the connection is
 // held.
 func (s *session) serve(h http.Handler, body []byte) {
@@ -143,6 +152,9 @@ func (s *session) serve(h http.Handler, body []byte) {
 		s.w.srv.release()
 		s.refuse(err)
 		return
+	}
+	if s.c.AtEOF() {
+		call.cancel() // as it would have been, had it begun before
 	}
 	s.step = stepBusy
 	s.call = call
