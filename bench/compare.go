@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/ringkit/ringkit/bench/internal/subject"
@@ -106,6 +107,7 @@ func compareScenario(ctx context.Context, o options, sc scenario, subjects []sub
 	if err != nil {
 		return nil, err
 	}
+	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject.Subject) bool { return !sc.includes(s) })
 	load := wrk.Load{Connections: o.connections, Duration: o.duration, Script: script, CPU: o.loadCPU}
 	outcomes := make([]outcome, len(subjects))
 	for round := 1; round <= o.rounds; round++ {

@@ -40,7 +40,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "`number` of rounds; each measures every subject once")
 	flags.DurationVar(&o.duration, "duration", 5*time.Second, "`time` of one measurement, in whole seconds")
 	flags.IntVar(&o.connections, "connections", 64, "`number` of connections")
-	scenarioList := flags.String("scenario", "all", "comma `list` of plain, pipeline; or all")
+	scenarioList := flags.String("scenario", "all", "comma `list` of plain, pipeline, close; or all")
 	subjectList := flags.String("subjects", "", "comma `list` of subjects (default \""+strings.Join(subject.Default(), ",")+"\")")
 	flags.Func("extra", "`name=path` of a program that takes the flags of examples/hello, measured too; may be repeated", func(text string) error {
 		name, path, ok := strings.Cut(text, "=")

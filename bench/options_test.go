@@ -20,7 +20,7 @@ func TestParseOptionsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.rounds != 5 || o.duration != 5*time.Second || o.connections != 64 || len(o.scenarios) != 2 {
+	if o.rounds != 5 || o.duration != 5*time.Second || o.connections != 64 || len(o.scenarios) != len(scenarios) {
 		t.Errorf("got %+v", o)
 	}
 	if !slices.Equal(o.subjects, subject.Default()) {

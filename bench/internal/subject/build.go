@@ -60,7 +60,8 @@ func (b *Builder) Build(ctx context.Context, name string, loops int) (Subject, e
 	if err != nil {
 		return Subject{}, fmt.Errorf("building %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, Args: r.args(loops), Env: r.env, Route: r.route, Engine: r.engine}, nil
+	return Subject{Name: name, Path: path, Args: r.args(loops), Env: r.env, Route: r.route, Engine: r.engine,
+		Floor: strings.HasPrefix(r.source, "floor/")}, nil
 }
 
 func (b *Builder) program(ctx context.Context, source string) (string, error) {

@@ -21,6 +21,9 @@ type Subject struct {
 
 	// Engine it must run on, empty if it may choose.
 	Engine string
+
+	// Floor says that it is a program in C that hardly looks at requests.
+	Floor bool
 }
 
 // recipe says how a subject is made.
@@ -54,7 +57,7 @@ var recipes = []recipe{
 		about: "examples/hello of this project, native handler"},
 	{name: "ringkit-std", source: helloSource, args: HelloArgs, route: "/std", extra: true,
 		about: "the same, a net/http handler"},
-	{name: "ringkit-epoll", source: helloSource, args: HelloArgs, route: "/", extra: true,
+	{name: "ringkit-epoll", source: helloSource, args: HelloArgs, route: "/",
 		env: []string{"RINGKIT_ENGINE=epoll"}, engine: procfs.Epoll,
 		about: "the same, native handler, epoll engine"},
 	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, route: "/",

@@ -68,3 +68,8 @@ request = function()
 end
 `, depth)
 }
+
+// CloseScript is a Lua script whose requests ask for the end of their connection.
+const CloseScript = `-- A new connection for each request.
+wrk.headers["Connection"] = "close"
+`
