@@ -85,7 +85,7 @@ type Loop struct {
 	wakeLock sync.Mutex
 	deaf     bool // the ring is about to be closed: no Wake any more
 
-	turns, completions uint64
+	turns uint64
 }
 
 // NewLoop makes a loop. Nothing happens until Run or Turn is called.
@@ -263,7 +263,7 @@ func (l *Loop) closeFD(fd int) {
 	l.ring.CloseFD(fd)
 }
 
-// yield lets go of the processor once in a while. A goroutine that has not been
+// yield lets a busy loop go of the processor once in a while. A goroutine that has not been
 // scheduled for 10 ms is taken for one that hogs its P: from then on the runtime's
 // monitor (as of Go 1.26) takes the P away at every system call it finds, and to
 // do so it looks every 20 µs instead of every 10 ms. On a busy loop that costs
@@ -287,9 +287,11 @@ func (l *Loop) Turn() error {
 		return fmt.Errorf("event loop: %w", err)
 	}
 	l.turns++
-	l.now = l.clock()
+	before := l.now
+	if l.now = l.clock(); l.now-before > yieldEvery {
+		l.yielded = l.now // it has waited: nobody takes it for a hog
+	}
 	for i := 0; i < turnCompletions && l.ring.Next(&l.cqe); i++ {
-		l.completions++
 		l.dispatch(&l.cqe)
 	}
 	l.runTasks()
