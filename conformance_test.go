@@ -282,7 +282,7 @@ func connectPeer(t testing.TB, network, addr string, window int) *peer {
 	}
 	c.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { c.Close() })
-	return &peer{t, c, bufio.NewReader(c)}
+	return &peer{t, c, bufio.NewReaderSize(c, 64<<10)}
 }
 
 // send writes the pieces, each in a system call of its own.
@@ -519,14 +519,20 @@ func short(s string) string {
 	return s
 }
 
-// pattern returns n bytes in which every place looks different.
+// pattern returns n bytes in which every place looks different, as far as a MiB
+// reaches.
 func pattern(n int) string {
+	mib := numberedLines()
+	return strings.Repeat(mib, n/len(mib)+1)[:n]
+}
+
+var numberedLines = sync.OnceValue(func() string {
 	var b strings.Builder
-	for i := 0; b.Len() < n; i++ {
+	for i := 0; b.Len() < 1<<20; i++ {
 		fmt.Fprintf(&b, "%07x\n", i)
 	}
-	return b.String()[:n]
-}
+	return b.String()
+})
 
 // The engines are what they are called: the small ones do run out of room, and
 // features that are off are not used.

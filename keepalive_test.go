@@ -180,7 +180,7 @@ func TestPipeliningKeepsOrder(t *testing.T) {
 // its requests; it gets all answers once it reads.
 func TestPipeliningIsBounded(t *testing.T) {
 	const (
-		requests = 200
+		requests = 100
 		size     = 256 << 10
 	)
 	body := pattern(size)

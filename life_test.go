@@ -446,3 +446,34 @@ func TestChurnTakesNoMemory(t *testing.T) {
 		}
 	})
 }
+
+// Close does not wait for connections that are being closed already: for their
+// client to read, or to end its side.
+func TestCloseWhileClosing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e engine) {
+		for _, c := range []struct{ name, request string }{
+			{"unread answer", "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"},
+			{"lingering", "GET / HTTP/9.9\r\n\r\n"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				began := make(chan bool, 1)
+				s := serve(t, e, &Server{Loops: 1, WriteTimeout: time.Hour, Handler: HandlerFunc(func(x *Exchange) {
+					x.Write(make([]byte, 16<<20))
+					began <- true
+				})})
+				p := connectPeer(t, "tcp", s.addr, 16<<10)
+				p.send(c.request)
+				if c.name == "lingering" {
+					p.answer("GET")
+				} else {
+					expect(t, "the handler", began)
+				}
+				start := time.Now()
+				within(t, "Close", func() { s.Close() })
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("Close took %v", took)
+				}
+			})
+		}
+	})
+}

@@ -717,7 +717,7 @@ func TestWriteToGoneClient(t *testing.T) {
 func TestStreamIsBounded(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		var written atomic.Int64
-		const total = 64 << 20
+		const total = 24 << 20
 		s := serve(t, e, &Server{Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			piece := []byte(pattern(64 << 10))
 			for written.Load() < total {

@@ -46,9 +46,9 @@ type Server struct {
 	// for the time of its request.
 	Handler http.Handler
 
-	// ReadHeaderTimeout is the time a request head may take from its first byte,
-	// or from the beginning of the connection for the first one. A client that
-	// takes longer gets a 408. Default 10 s.
+	// ReadHeaderTimeout is the time a request head may take from its first byte: a
+	// client that takes longer gets a 408. It is also the time a new connection
+	// may send nothing before it is closed. Default 10 s.
 	ReadHeaderTimeout time.Duration
 
 	// ReadTimeout is how long a request body may make no progress. A client that
@@ -56,7 +56,7 @@ type Server struct {
 	ReadTimeout time.Duration
 
 	// WriteTimeout is how long a client may take no data (at most 64 KiB) that
-	// has been sent to it, before the connection is reset. Default 60 s.
+	// has been sent to it, before the connection is given up. Default 60 s.
 	WriteTimeout time.Duration
 
 	// IdleTimeout is how long a connection may wait for its next request before

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ringkit/ringkit/conn"
 )
 
 // tick is the timeout that is short in a test; the others do not matter there.
@@ -139,7 +141,7 @@ func TestIdleConnections(t *testing.T) {
 // A connection is not idle while its handler runs or its client reads.
 func TestBusyIsNotIdle(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
-		body := pattern(16 << 20)
+		body := pattern(8 << 20)
 		began, goOn := make(chan bool), make(chan bool)
 		standard := std(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/flush" {
@@ -164,10 +166,15 @@ func TestBusyIsNotIdle(t *testing.T) {
 				}
 			}),
 		})
-		// Hours pass on the loop, which notices when it has something to do.
+		// Hours pass on the loop. It looks at its clock once a turn, and at its
+		// timers after its tasks: the third task comes after both.
 		hoursPass := func() {
 			skew.Add(int64(3 * time.Hour))
-			s.dial().get("/fast")
+			for range 3 {
+				ran := make(chan bool)
+				s.workers[0].loop.Do(func(*conn.Loop) { close(ran) })
+				expect(t, "the loop", ran)
+			}
 		}
 		for _, path := range []string{"/sleep", "/flush"} {
 			p := s.dial()
@@ -194,8 +201,8 @@ func TestBusyIsNotIdle(t *testing.T) {
 // for it is freed; the handler that streams to it is told.
 func TestClientThatNeverReads(t *testing.T) {
 	const (
-		clients = 6
-		size    = 16 << 20 // more than the kernel takes
+		clients = 4
+		size    = 12 << 20 // more than the kernel takes
 	)
 	began := make(chan bool, clients)
 	native := HandlerFunc(func(x *Exchange) {

@@ -197,7 +197,15 @@ func (ln *Listener) finish(err error) {
 	l.listening--
 	ln.closing = true
 	l.closeFD(ln.fd)
-	if ln.events.Closed != nil {
-		ln.events.Closed(err)
+	if ln.events.Closed == nil {
+		return
 	}
+	closed := func(*Loop) { ln.events.Closed(err) }
+	if l.broken != nil {
+		closed(l)
+		return
+	}
+	// In the next turn: by then the descriptor has been closed, so that whoever
+	// hears of it may listen on the same port.
+	l.Do(closed)
 }

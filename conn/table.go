@@ -65,10 +65,11 @@ func (t *table) each(f func(*Conn)) {
 	}
 }
 
-// Each calls f for every open connection.
+// Each calls f for every connection that has not ended, also for one that is
+// being closed.
 func (l *Loop) Each(f func(*Conn)) {
 	l.table.each(func(c *Conn) {
-		if c.phase == phaseOpen {
+		if c.phase != phaseStopping {
 			f(c)
 		}
 	})
