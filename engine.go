@@ -66,11 +66,13 @@ func (srv *Server) engine() (Engine, error) {
 // engineMaker makes the rings of a server's loops. The two functions are package
 // uring's and fallback's; tests put others in their place.
 type engineMaker struct {
-	uring    func() (conn.Ring, string, error) // the ring and its tier
+	uring    func() (r conn.Ring, tier string, err error)
 	fallback func() (conn.Ring, error)
+
+	said sync.Map // what has been logged: once for all servers is enough
 }
 
-var kernelEngines = engineMaker{
+var kernelEngines = &engineMaker{
 	uring: func() (conn.Ring, string, error) {
 		r, err := uring.New(uring.Config{})
 		if err != nil {
@@ -88,7 +90,7 @@ var kernelEngines = engineMaker{
 }
 
 // open makes one ring. what says which, and why it is not a better one.
-func (m engineMaker) open(e Engine) (r conn.Ring, what string, err error) {
+func (m *engineMaker) open(e Engine) (r conn.Ring, what string, err error) {
 	var why error
 	if e != Epoll {
 		r, tier, err := m.uring()
@@ -96,35 +98,35 @@ func (m engineMaker) open(e Engine) (r conn.Ring, what string, err error) {
 			return r, describeTier(tier), nil
 		}
 		if e == IOUring {
-			return nil, "", err
+			return nil, "", fmt.Errorf("engine io_uring: %w; engine auto would run on epoll", err)
 		}
 		why = err
 	}
-	if r, err = m.fallback(); err != nil {
-		return nil, "", err
+	r, err = m.fallback()
+	switch {
+	case err != nil && why != nil:
+		return nil, "", fmt.Errorf("no engine: %w; and epoll: %w", why, err)
+	case err != nil:
+		return nil, "", fmt.Errorf("engine epoll: %w", err)
+	case why != nil:
+		return r, fmt.Sprintf("engine epoll: %v", why), nil
 	}
-	if why == nil {
-		return r, "engine epoll, as asked for", nil
-	}
-	return r, fmt.Sprintf("engine epoll: %v", why), nil
+	return r, "engine epoll, as asked for", nil
 }
 
 func describeTier(tier string) string {
 	what := "engine io_uring, tier " + tier
-	if tier == "full" {
-		return what
-	}
 	var missing []string
 	for _, f := range uring.Probe().Findings {
-		if !f.Available() {
+		if tier != "full" && !f.Available() {
 			missing = append(missing, fmt.Sprintf("%s (%v)", f.Name, f.Err))
 		}
 	}
+	if len(missing) == 0 {
+		return what
+	}
 	return what + ": without " + strings.Join(missing, ", ")
 }
-
-// said remembers what has been said about engines: once for a process is enough.
-var said sync.Map
 
 // openRing makes the ring of one loop. Each loop chooses for itself: one that finds
 // no memory for io_uring runs on epoll beside others that did.
@@ -137,10 +139,27 @@ func (srv *Server) openRing() (r conn.Ring, what string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if r, what, err = kernelEngines.open(e); err == nil {
+	m := srv.engines
+	if m == nil {
+		m = kernelEngines
+	}
+	if r, what, err = m.open(e); err != nil {
+		return nil, "", err
+	}
+	if _, again := m.said.LoadOrStore(what, true); !again {
 		srv.announce(what)
 	}
-	return r, what, err
+	return r, what, nil
+}
+
+// announce says in the log which engine the next loop runs on, and why not on a
+// better one.
+func (srv *Server) announce(what string) {
+	if n := len(srv.workers); n > 0 {
+		srv.logf("ringkit: event loop %d: %s", n+1, what) // unlike those before
+		return
+	}
+	srv.logf("ringkit: %s", what)
 }
 
 // EngineInfo says what each loop runs on, and why not on something better: for
@@ -153,11 +172,4 @@ func (srv *Server) EngineInfo() []string {
 		info = append(info, w.engine)
 	}
 	return info
-}
-
-// announce says in the log which engine runs, and why not a better one.
-func (srv *Server) announce(what string) {
-	if _, again := said.LoadOrStore(what, true); !again {
-		srv.logf("ringkit: %s", what)
-	}
 }

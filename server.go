@@ -94,6 +94,7 @@ type Server struct {
 	// from; nil means context.Background().
 	BaseContext func(net.Listener) context.Context
 
+	engines *engineMaker              // nil for kernelEngines; set by tests
 	newRing func() (conn.Ring, error) // nil for the kernel's; set by tests
 	clock   func() int64              // nil for the system's; set by tests
 
@@ -205,8 +206,9 @@ func (srv *Server) start() error {
 	for range n {
 		w, err := newWorker(srv)
 		if err != nil {
+			err = fmt.Errorf("ringkit: start event loop %d of %d: %w", len(srv.workers)+1, n, err)
 			srv.abandonStart()
-			return fmt.Errorf("ringkit: start event loop %d of %d: %w", len(srv.workers)+1, n, err)
+			return err
 		}
 		srv.workers = append(srv.workers, w)
 	}

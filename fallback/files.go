@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"github.com/ringkit/ringkit/internal/check"
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
@@ -22,9 +23,17 @@ type fileState uint8
 const (
 	fileRegistered fileState = 1 << iota // in the epoll set
 	fileReadable                         // input was reported and not exhausted
-	fileEnded                            // the peer's end was reported: go on to 0
+	fileUnsure                           // a receive that fills no buffer need not be the last
 	fileQueued                           // in Ring.ready or Ring.again
 )
+
+// life returns which life of its descriptor's number it is; f may be nil.
+func (f *file) life() uint32 {
+	if f == nil {
+		return 0
+	}
+	return f.gen
+}
 
 func (f *file) is(s fileState) bool { return f.is_&s != 0 }
 func (f *file) set(s fileState)     { f.is_ |= s }
@@ -64,6 +73,9 @@ func (t *files) get(fd int) *file {
 // are still to be looked at are recognised by their generation.
 func (t *files) forget(fd int) {
 	if f := t.at(fd); f != nil {
+		if check.Enabled {
+			check.That(f.in|f.out|f.poll == 0, "close of a descriptor with %v, %v, %v in flight", f.in, f.out, f.poll)
+		}
 		*f = file{gen: f.gen + 1}
 	}
 }

@@ -5,45 +5,83 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringkit/ringkit/internal/check"
+	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
+// Operations are on open sockets. A descriptor may have one of each kind in
+// flight: an accept or a receive, a send or a connect, a poll. Those of one slot
+// are on one descriptor, which only CloseFD may close.
+
 // Accept accepts connections on a listening descriptor until an error ends it:
-// each completion is a new descriptor, close-on-exec and non-blocking.
-func (r *Ring) Accept(t ring.Token, fd int) { r.input(t, fd) }
+// each completion is a new descriptor, close-on-exec and non-blocking. It makes
+// the listening descriptor itself non-blocking.
+func (r *Ring) Accept(t ring.Token, fd int) {
+	if blocking(fd) {
+		_ = unix.SetNonblock(fd, true) // what is wrong with it is accept's to say
+	}
+	if f := r.register(t, fd); f != nil {
+		// Not to wait for a peer tells at once what is no listener.
+		f.set(fileReadable)
+		r.input(t, fd, f)
+	}
+}
 
 // Recv receives into the ring's buffers until the stream or an error ends it. A
 // completion with res 0 is the end of the stream; -ENOBUFS means that all buffers
 // are lent, the data being safe in the socket.
-func (r *Ring) Recv(t ring.Token, fd int) { r.input(t, fd) }
-
-func (r *Ring) input(t ring.Token, fd int) {
-	f, errno := r.register(t, fd)
-	if errno != 0 {
-		r.queue.push(t, -int32(errno), 0)
-		return
+func (r *Ring) Recv(t ring.Token, fd int) {
+	if f := r.register(t, fd); f != nil {
+		r.input(t, fd, f)
 	}
+}
+
+func (r *Ring) input(t ring.Token, fd int, f *file) {
+	alone(t, f.in)
 	f.in = t
 	r.schedule(int32(fd), f)
 }
 
-// register adds a descriptor to the epoll set at its first operation.
-func (r *Ring) register(t ring.Token, fd int) (*file, syscall.Errno) {
-	f := r.files.get(fd)
+// register adds a descriptor to the epoll set at its first operation. When that
+// fails the operation completes, and the result is nil.
+func (r *Ring) register(t ring.Token, fd int) *file {
+	f := r.files.at(fd)
+	if f == nil || !f.is(fileRegistered) {
+		switch errno := r.watch(fd, f.life()); errno {
+		case 0:
+		case syscall.EPERM: // from epoll for what is always ready: no socket
+			r.failed(t, syscall.ENOTSOCK)
+			return nil
+		default:
+			r.failed(t, errno)
+			return nil
+		}
+		f = r.files.get(fd)
+		f.set(fileRegistered)
+	}
 	r.files.setSlot(t.Slot(), int32(fd))
-	if f.is(fileRegistered) {
-		return f, 0
-	}
+	return f
+}
+
+func (r *Ring) watch(fd int, gen uint32) syscall.Errno {
 	ev := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
+		Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
 		Fd:     int32(fd),
-		Pad:    int32(f.gen),
+		Pad:    int32(gen),
 	}
-	if err := unix.EpollCtl(r.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		return nil, errnoOf(err)
+	err := unix.EpollCtl(r.epfd, unix.EPOLL_CTL_ADD, fd, &ev)
+	if err == unix.EEXIST {
+		// The socket had this number before; it was closed, but for a duplicate.
+		err = unix.EpollCtl(r.epfd, unix.EPOLL_CTL_MOD, fd, &ev)
 	}
-	f.set(fileRegistered)
-	return f, 0
+	return errnoOf(err)
+}
+
+func alone(t, other ring.Token) {
+	if check.Enabled {
+		check.That(other == 0, "%v while %v is in flight on the descriptor", t, other)
+	}
 }
 
 // acceptOne accepts one connection. It reports whether that gave a completion.
@@ -54,8 +92,8 @@ func (r *Ring) acceptOne(c *ring.Completion, fd int32, f *file) bool {
 		return false
 	}
 	r.accepts--
-	n, _, err := unix.Accept4(int(fd), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-	switch errno := errnoOf(err); errno {
+	n, errno := accept(int(fd))
+	switch errno {
 	case 0:
 		*c = ring.Completion{Token: f.in, Res: int32(n), Flags: ring.More}
 		r.schedule(fd, f)
@@ -91,8 +129,10 @@ func (r *Ring) receiveOne(c *ring.Completion, fd int32, f *file) bool {
 		return true
 	}
 	*c = ring.Completion{Token: f.in, Res: int32(n), Flags: ring.More | ring.HasBuffer, BufID: id, Buf: buf[:n]}
-	if n < len(buf) && !f.is(fileEnded) {
-		// The socket is empty; what comes next is an edge.
+	if n < len(buf) && !f.is(fileUnsure) {
+		// The socket is empty; what comes next is an edge. (The one exception
+		// that epoll does not announce is a message with descriptors on a unix
+		// socket: what follows it waits for the peer to write again.)
 		f.clear(fileReadable)
 		return true
 	}
@@ -102,15 +142,17 @@ func (r *Ring) receiveOne(c *ring.Completion, fd int32, f *file) bool {
 	return true
 }
 
-// Send sends all of p, which stays untouched until the completion: at once as far
-// as the socket takes it, the rest as it becomes writable. A result shorter than p
-// means that an error or Cancel came in between; sending the rest shows which.
+// Send sends all of p, which has to be mapped memory and to stay untouched until
+// the completion: at once as far as the socket takes it, the rest as it becomes
+// writable. A result shorter than p means that an error or Cancel came in between;
+// sending the rest shows which.
 func (r *Ring) Send(t ring.Token, fd int, p []byte) {
-	f, errno := r.register(t, fd)
-	if errno != 0 {
-		r.queue.push(t, -int32(errno), 0)
+	check.That(mapped.Owns(p), "send of memory that is not mapped")
+	f := r.register(t, fd)
+	if f == nil {
 		return
 	}
+	alone(t, f.out)
 	f.out, f.rest, f.sent = t, p, 0
 	r.send(fd, f)
 	if f.out != 0 {
@@ -125,35 +167,45 @@ func (r *Ring) send(fd int, f *file) {
 			return
 		}
 		if errno != 0 {
-			r.sendEnds(f, errno)
+			r.outputEnds(f, errno)
 			return
 		}
 		f.rest = f.rest[n:]
 		f.sent += int32(n)
 	}
-	r.sendEnds(f, 0)
+	r.outputEnds(f, 0)
 }
 
-func (r *Ring) sendEnds(f *file, errno syscall.Errno) {
+// outputEnds completes a send, or a connect, which has sent nothing.
+func (r *Ring) outputEnds(f *file, errno syscall.Errno) {
 	res := f.sent
 	if errno != 0 && res == 0 {
 		res = -int32(errno)
 	}
-	r.queue.push(f.out, res, 0)
-	f.out, f.rest = 0, nil
+	r.completed(f.out, res)
+	f.out, f.rest, f.sent = 0, nil, 0
 }
 
-// Connect connects a socket to a raw socket address.
+// Connect connects a socket, which has to be non-blocking, to a raw socket address
+// in mapped memory.
 func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
-	f, errno := r.register(t, fd)
-	if errno == 0 {
-		errno = connect(fd, sockaddr)
-	}
-	if errno == syscall.EINPROGRESS || errno == syscall.EINTR {
-		f.out = t
+	check.That(mapped.Owns(sockaddr), "connect with an address that is not mapped")
+	check.That(!check.Enabled || !blocking(fd), "connect of a blocking socket")
+	f := r.register(t, fd)
+	if f == nil {
 		return
 	}
-	r.queue.push(t, -int32(errno), 0)
+	alone(t, f.out)
+	f.clear(fileReadable | fileUnsure) // of an earlier attempt
+	f.out = t
+	errno := connect(fd, sockaddr)
+	if errno == syscall.ECONNABORTED {
+		// The end of an earlier attempt, which the socket had still to be told.
+		errno = connect(fd, sockaddr)
+	}
+	if errno != syscall.EINPROGRESS && errno != syscall.EINTR {
+		r.outputEnds(f, errno)
+	}
 }
 
 // writable goes on with what waits for a descriptor to be writable.
@@ -166,47 +218,50 @@ func (r *Ring) writable(fd int, f *file) {
 	if err != nil {
 		code = int(errnoOf(err))
 	}
-	r.queue.push(f.out, -int32(code), 0)
-	f.out = 0
+	r.outputEnds(f, syscall.Errno(code))
 }
 
 // Poll waits once for any of the poll(2) events; POLLERR, POLLHUP and, as with
 // io_uring, POLLRDHUP are implied. The result is the mask of events.
 func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
-	f, errno := r.register(t, fd)
-	if errno != 0 {
-		r.queue.push(t, -int32(errno), 0)
+	f := r.register(t, fd)
+	if f == nil {
 		return
 	}
-	// Edges from before this call are gone: look at the present state.
-	p := []unix.PollFd{{Fd: int32(fd), Events: int16(events | unix.POLLRDHUP)}}
-	if n, err := unix.Poll(p, 0); err == nil && n > 0 {
-		r.queue.push(t, int32(p[0].Revents), 0)
-		return
-	}
+	alone(t, f.poll)
 	f.poll, f.mask = t, events|unix.POLLRDHUP
+	r.poll(fd, f) // edges from before this call are gone
+}
+
+// poll completes the poll of a descriptor if there is something to report now.
+func (r *Ring) poll(fd int, f *file) {
+	if got := pollNow(fd, f.mask); got != 0 {
+		r.completed(f.poll, int32(got))
+		f.poll = 0
+	}
 }
 
 // Cancel asks for the end of the operation with the token target. Its own
 // completion is 0, or -ENOENT when there was nothing to cancel.
 func (r *Ring) Cancel(t, target ring.Token) {
 	f := r.files.at(r.files.ofSlot(target.Slot()))
-	res := int32(0)
 	switch {
 	case f == nil || target == 0:
-		res = -int32(syscall.ENOENT)
+		r.failed(t, syscall.ENOENT)
+		return
 	case f.in == target:
 		f.in = 0
-		r.queue.push(target, -int32(syscall.ECANCELED), 0)
+		r.failed(target, syscall.ECANCELED)
 	case f.out == target:
-		r.sendEnds(f, syscall.ECANCELED)
+		r.outputEnds(f, syscall.ECANCELED)
 	case f.poll == target:
 		f.poll = 0
-		r.queue.push(target, -int32(syscall.ECANCELED), 0)
+		r.failed(target, syscall.ECANCELED)
 	default:
-		res = -int32(syscall.ENOENT)
+		r.failed(t, syscall.ENOENT)
+		return
 	}
-	r.queue.push(t, res, 0)
+	r.completed(t, 0)
 }
 
 // Shutdown shuts down one or both directions of a socket at once. SHUT_RDWR

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
@@ -50,15 +49,15 @@ const acceptsPerTurn = 256
 type Ring struct {
 	epfd   int
 	events []unix.EpollEvent
-	seen   []unix.EpollEvent // reported by the last epoll_wait, not yet looked at
 
 	files files
-	queue queue   // completions that need no further system call
-	ready []int32 // descriptors to receive from or accept on in this turn
-	again []int32 // and in the next one
+	done  queue[ring.Completion]
+	ready queue[int32] // descriptors to receive from or accept on in this turn
+	again []int32      // and in the next one
 
-	accepts int // left in this turn
-	bufs    buffers
+	accepts    int  // left in this turn
+	readyFirst bool // Next began with ready, not with done
+	bufs       buffers
 
 	wakeMu sync.Mutex
 	wakeFD int
@@ -94,16 +93,16 @@ func (r *Ring) open(cfg Config) (err error) {
 		return err
 	}
 	if r.epfd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fmt.Errorf("epoll_create1: %w", err)
+		return refused("epoll_create1", err)
 	}
 	if r.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("eventfd: %w", err)
+		return refused("eventfd", err)
 	}
 	// Edge-triggered, so that the counter need not be read: every write is an
 	// edge, and it would take 2^64 of them to fill it.
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(r.wakeFD)}
 	if err := unix.EpollCtl(r.epfd, unix.EPOLL_CTL_ADD, r.wakeFD, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
+		return refused("epoll_ctl", err)
 	}
 	return nil
 }
@@ -114,21 +113,25 @@ func (r *Ring) Stats() Stats { return r.stats }
 // Enter waits until something can be completed: without limit when timeout is
 // negative, not at all when it is zero or completions are unread. It may return
 // early. An error means the ring is unusable.
+//
+// All events are looked at here, before the caller closes descriptors and opens
+// others with their numbers, and however few completions it takes in a turn.
 func (r *Ring) Enter(timeout time.Duration) error {
 	r.accepts = acceptsPerTurn
-	r.ready = append(r.ready, r.again...)
-	r.again = r.again[:0]
-	if len(r.seen) > 0 {
-		return nil
+	for _, fd := range r.again {
+		r.ready.push(fd)
 	}
-	if r.queue.len() > 0 || len(r.ready) > 0 {
+	r.again = r.again[:0]
+	if r.done.len()+r.ready.len() > 0 {
 		timeout = 0
 	}
 	r.stats.Enters++
 	n, errno := epollWait(r.epfd, r.events, timeout)
 	switch errno {
 	case 0:
-		r.seen = r.events[:n]
+		for i := range r.events[:n] {
+			r.event(&r.events[i])
+		}
 		return nil
 	case syscall.EINTR:
 		return nil
@@ -140,19 +143,22 @@ func (r *Ring) Enter(timeout time.Duration) error {
 // completion is consumed at once: whoever calls Next afterwards, on whatever
 // goroutine, gets the following one.
 func (r *Ring) Next(c *ring.Completion) bool {
-	for {
-		if r.queue.pop(c) || r.nextReady(c) {
-			r.stats.Completions++
-			return true
-		}
-		if len(r.seen) == 0 {
-			return false
-		}
-		ev := &r.seen[0]
-		r.seen = r.seen[1:]
-		r.event(ev)
+	// They take turns: neither kind keeps the other waiting for ever.
+	r.readyFirst = !r.readyFirst
+	if r.readyFirst && r.nextReady(c) || r.done.pop(c) || r.nextReady(c) {
+		r.stats.Completions++
+		return true
 	}
+	return false
 }
+
+// completed queues the completion of an operation that has ended.
+func (r *Ring) completed(t ring.Token, res int32) {
+	r.done.push(ring.Completion{Token: t, Res: res})
+}
+
+// failed queues the completion of an operation that has failed.
+func (r *Ring) failed(t ring.Token, errno syscall.Errno) { r.completed(t, -int32(errno)) }
 
 // event notes what a descriptor is ready for and goes on with what waited for it.
 func (r *Ring) event(ev *unix.EpollEvent) {
@@ -162,11 +168,11 @@ func (r *Ring) event(ev *unix.EpollEvent) {
 	}
 	f := r.files.at(int(ev.Fd))
 	if f == nil || f.gen != uint32(ev.Pad) {
-		return // closed since, and perhaps opened again
+		return // of a socket that was closed here and lives on as a duplicate
 	}
 	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-	if ev.Events&ended != 0 {
-		f.set(fileEnded)
+	if ev.Events&(ended|unix.EPOLLPRI) != 0 {
+		f.set(fileUnsure)
 	}
 	if ev.Events&(unix.EPOLLIN|ended) != 0 {
 		f.set(fileReadable)
@@ -176,10 +182,7 @@ func (r *Ring) event(ev *unix.EpollEvent) {
 		r.writable(int(ev.Fd), f)
 	}
 	if f.poll != 0 {
-		if got := ev.Events & (f.mask | unix.EPOLLHUP | unix.EPOLLERR); got != 0 {
-			r.queue.push(f.poll, int32(got), 0)
-			f.poll = 0
-		}
+		r.poll(int(ev.Fd), f)
 	}
 }
 
@@ -187,15 +190,13 @@ func (r *Ring) event(ev *unix.EpollEvent) {
 func (r *Ring) schedule(fd int32, f *file) {
 	if f.in != 0 && f.is(fileReadable) && !f.is(fileQueued) {
 		f.set(fileQueued)
-		r.ready = append(r.ready, fd)
+		r.ready.push(fd)
 	}
 }
 
 // nextReady serves the descriptors that are ready until one gives a completion.
 func (r *Ring) nextReady(c *ring.Completion) bool {
-	for len(r.ready) > 0 {
-		fd := r.ready[0]
-		r.ready = r.ready[1:]
+	for fd := int32(0); r.ready.pop(&fd); {
 		f := r.files.at(int(fd))
 		if f == nil || !f.is(fileQueued) {
 			continue
@@ -212,7 +213,6 @@ func (r *Ring) nextReady(c *ring.Completion) bool {
 			return true
 		}
 	}
-	r.ready = r.ready[:0]
 	return false
 }
 
@@ -234,7 +234,9 @@ func (r *Ring) Wake() {
 }
 
 // Close frees the ring. Nothing can be in flight in the kernel, so there is
-// nothing to wait for.
+// nothing to wait for; what is in flight here does not complete any more. Receive
+// buffers not yet released stay readable until they are. Afterwards only Release,
+// Stats, Wake and Close may be called.
 func (r *Ring) Close(time.Duration) error {
 	r.wakeMu.Lock()
 	if r.wakeFD >= 0 {
@@ -246,7 +248,5 @@ func (r *Ring) Close(time.Duration) error {
 		unix.Close(r.epfd)
 	}
 	r.epfd = -1
-	err := mapped.Free(r.bufs.mem)
-	r.bufs.mem = nil
-	return err
+	return r.bufs.close()
 }

@@ -1,7 +1,6 @@
 package fallback
 
 import (
-	"errors"
 	"math"
 	"syscall"
 	"time"
@@ -33,35 +32,59 @@ func send(fd int, p []byte) (int, syscall.Errno) {
 	}
 }
 
+// accept may block after all: when somebody who shares the listening socket made
+// it blocking, as the Fd method of an os.File does.
+func accept(fd int) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0, 0)
+		if errno != syscall.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
 func connect(fd int, sockaddr []byte) syscall.Errno {
 	_, _, errno := syscall.Syscall(unix.SYS_CONNECT, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(sockaddr))), uintptr(len(sockaddr)))
 	return errno
 }
 
+// pollNow returns the poll(2) events of a descriptor as they are.
+func pollNow(fd int, events uint32) uint32 {
+	p := []unix.PollFd{{Fd: int32(fd), Events: int16(events)}}
+	for {
+		if _, err := unix.Poll(p, 0); err != unix.EINTR {
+			return uint32(uint16(p[0].Revents))
+		}
+	}
+}
+
+func blocking(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_NONBLOCK == 0
+}
+
 // epollWait waits as Enter does. epoll_wait counts in milliseconds: a wait is
 // rounded up, so that a timer is never looked at before its time.
 func epollWait(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, syscall.Errno) {
-	ms := -1
-	if timeout >= 0 {
-		ms = int(min((timeout+time.Millisecond-1)/time.Millisecond, math.MaxInt32))
-	}
-	call := syscall.Syscall6
+	ms := milliseconds(timeout)
+	at, most := unsafe.Pointer(unsafe.SliceData(events)), uintptr(len(events))
 	if ms == 0 {
-		call = syscall.RawSyscall6
+		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(at), most, 0, 0, 0)
+		return int(n), errno
 	}
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(ms), 0, 0)
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(at), most, uintptr(ms), 0, 0)
 	return int(n), errno
 }
 
-func errnoOf(err error) syscall.Errno {
-	if err == nil {
-		return 0
+// milliseconds is what epoll_wait takes for a timeout; -1 is for ever.
+func milliseconds(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
+	ms := int64(timeout / time.Millisecond)
+	if timeout%time.Millisecond != 0 {
+		ms++
 	}
-	return syscall.EIO
+	return int(min(ms, math.MaxInt32))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
+	"github.com/ringkit/ringkit/internal/ringtest"
 )
 
 // Each constant of abi.go is used against the running kernel, in a way that a
@@ -112,8 +113,8 @@ func TestSetupCoopTaskrun(t *testing.T) {
 		t.Errorf("TASKRUN_FLAG alone: %v, want EINVAL", err)
 	}
 	r := open(t, Config{})
-	r.turn(0)
-	r.reap()
+	r.Turn(0)
+	r.Reap()
 	// The event has to come while this thread is in user space and stays there:
 	// from a thread on another processor, and not at each attempt.
 	release := pin(t, 0)
@@ -141,8 +142,8 @@ func TestSetupCoopTaskrun(t *testing.T) {
 				return
 			}
 		}
-		r.turn(-1)
-		r.reap()
+		r.Turn(-1)
+		r.Reap()
 	}
 	t.Error("the flag was never seen")
 }
@@ -202,13 +203,13 @@ func TestSetupDeferTaskrun(t *testing.T) {
 	r := open(t, Config{DeferTaskrun: true})
 	a, b := socketPair(t)
 	r.Poll(token(ring.OpPoll, 1), a, unix.POLLIN)
-	r.turn(0)
+	r.Turn(0)
 	write(t, b, []byte("x"))
 	_ = unix.Getpid() // a system call, where others would complete
 	if r.ready() {
 		t.Error("completed outside io_uring_enter")
 	}
-	r.turn(0)
+	r.Turn(0)
 	if !r.ready() {
 		t.Error("not completed inside io_uring_enter")
 	}
@@ -254,7 +255,7 @@ func TestNoIowaitIsPassed(t *testing.T) {
 			seen = flags
 			return enter(fd, submit, minComplete, flags, arg, argSize)
 		}
-		r.turn(0)
+		r.Turn(0)
 		want := (Probe().Features &^ without) & NoIowait
 		if (seen&enterNoIowait != 0) != (want != 0) {
 			t.Errorf("without %v: flags %#x", without, seen)
@@ -304,8 +305,8 @@ func TestSkipSuccess(t *testing.T) {
 		e.SetFlags(sqeSkipSuccess)
 		e.SetUserData(uint64(tok))
 	}
-	r.expect(bad, errno(unix.EBADF))
-	r.quiet()
+	r.Expect(bad, errno(unix.EBADF))
+	r.Quiet()
 	if _, err := unix.FcntlInt(uintptr(a), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("the descriptor is open (%v)", err)
 	}
@@ -325,7 +326,7 @@ func TestBufferRingLayout(t *testing.T) {
 	r.Recv(tok, a)
 	for i := range uint16(100) {
 		write(t, b, []byte{byte(i)})
-		c := r.take(tok)
+		c := r.Take(tok)
 		if c.BufID != i%4 || !c.More() || !slices.Equal(c.Buf, []byte{byte(i)}) {
 			t.Fatalf("receive %d: buffer %d with %v, more %v", i, c.BufID, c.Buf, c.More())
 		}
@@ -376,14 +377,14 @@ func TestRegisterIOWQMaxWorkers(t *testing.T) {
 func TestNoWorkerThreads(t *testing.T) {
 	data := mem(t, 1<<20)
 	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
-		busyRing(t, r, data)
+		ringtest.Busy(t, r.Driver, data)
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.CloseFD(fd)
 		r.Cancel(token(ring.OpCancel, 1), token(ring.OpPoll, 1))
-		r.take(token(ring.OpCancel, 1))
+		r.Take(token(ring.OpCancel, 1))
 		tasks, err := filepath.Glob("/proc/self/task/*/comm")
 		if err != nil || len(tasks) == 0 {
 			t.Fatal(tasks, err)
@@ -404,7 +405,7 @@ func TestRegisterSyncCancel(t *testing.T) {
 	for _, tok := range polls {
 		r.Poll(tok, a, unix.POLLIN)
 	}
-	r.turn(0)
+	r.Turn(0)
 	call := func(flags uint32) error {
 		c := syncCancelReg{fd: -1, flags: flags}
 		return bare(register(r.fd, registerSyncCancel, unsafe.Pointer(&c), 1))
@@ -413,7 +414,7 @@ func TestRegisterSyncCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tok := range polls {
-		r.expect(tok, errno(unix.ECANCELED))
+		r.Expect(tok, errno(unix.ECANCELED))
 	}
 	if err := r.settle(patience); err != nil { // the poll behind Wake
 		t.Fatal(err)
@@ -455,15 +456,15 @@ func TestPollMultishot(t *testing.T) {
 	e.PrepOperation(opPollAdd, int32(a), 0, pollMultishot, 0)
 	e.SetOpFlags(unix.POLLIN)
 	e.SetUserData(uint64(tok))
-	r.turn(0)
+	r.Turn(0)
 	for range 3 {
 		write(t, b, []byte("x"))
-		if c := r.take(tok); c.Res != unix.POLLIN || !c.More() {
+		if c := r.Take(tok); c.Res != unix.POLLIN || !c.More() {
 			t.Fatalf("%s, more %v", resultName(c.Res), c.More())
 		}
 	}
 	r.Cancel(token(ring.OpCancel, 1), tok)
-	r.expect(tok, errno(unix.ECANCELED))
+	r.Expect(tok, errno(unix.ECANCELED))
 }
 
 // CQ_OVERFLOW is set while completions wait in the kernel.

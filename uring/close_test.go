@@ -1,8 +1,6 @@
 package uring
 
 import (
-	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -14,26 +12,15 @@ import (
 
 	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
+	"github.com/ringkit/ringkit/internal/ringtest"
 )
-
-// busyRing has one of each operation in flight.
-func busyRing(t *testing.T, r *testRing, data []byte) {
-	t.Helper()
-	a, _ := tcpPair(t)
-	l, _ := listen(t, unix.AF_INET)
-	r.Accept(token(ring.OpAccept, 1), l)
-	r.Recv(token(ring.OpRecv, 1), a)
-	r.Poll(token(ring.OpPoll, 1), a, unix.POLLIN)
-	r.Send(token(ring.OpSend, 1), a, data)
-	r.turn(0)
-}
 
 // Close ends what is in flight, soon, and leaves nothing behind: open watches
 // descriptors and mappings.
 func TestCloseWithOperationsInFlight(t *testing.T) {
 	data := mem(t, 16<<20)
 	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
-		busyRing(t, r, data)
+		ringtest.Busy(t, r.Driver, data)
 		start := time.Now()
 		if err := r.Close(patience); err != nil {
 			t.Fatal(err)
@@ -50,23 +37,12 @@ func TestCloseWithOperationsInFlight(t *testing.T) {
 	})
 }
 
-// One round of cancelling is enough for what this thread submitted.
-func TestCloseNeedsNoTime(t *testing.T) {
-	data := mem(t, 16<<20)
-	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
-		busyRing(t, r, data)
-		if err := r.Close(0); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // Operations prepared since the last Enter do not start, with one exception:
 // CloseFD is a promise, wherever it waits.
 func TestCloseWithOperationsPrepared(t *testing.T) {
 	eachTier(t, Config{Entries: 8}, func(t *testing.T, r *testRing) {
 		a, b := socketPair(t)
-		r.turn(0)
+		r.Turn(0)
 		intercept(r, refuseAll)
 		write(t, b, []byte("x"))
 		doomed := make([]int, 20) // some in the queue, some in the backlog
@@ -105,7 +81,7 @@ func TestCloseWithAcceptedConnectionsUnread(t *testing.T) {
 		for range 100 {
 			dial(t, unix.AF_UNIX, addr)
 		}
-		r.turn(-1)
+		r.Turn(-1)
 	})
 }
 
@@ -117,7 +93,7 @@ func TestCloseWithDataUnread(t *testing.T) {
 			r.Recv(token(ring.OpRecv, uint32(i)), a)
 			write(t, b, []byte("x"))
 		}
-		r.turn(-1)
+		r.Turn(-1)
 	})
 }
 
@@ -128,7 +104,7 @@ func TestCloseLeavesBuffersInUse(t *testing.T) {
 		tok := token(ring.OpRecv, 1)
 		r.Recv(tok, a)
 		write(t, b, []byte("still here"))
-		c := r.take(tok)
+		c := r.Take(tok)
 		if err := r.Close(patience); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +147,7 @@ func TestCloseFromAnotherThread(t *testing.T) {
 				runtime.LockOSThread()
 				defer close(ended)
 				defer runtime.UnlockOSThread()
-				busyRing(t, r, data)
+				ringtest.Busy(t, r.Driver, data)
 				close(submitted)
 				for !stop.Load() {
 					// In user space, where the kernel does not interrupt it.
@@ -248,46 +224,6 @@ func TestCloseGivesUp(t *testing.T) {
 	_ = r.Stats()
 }
 
-// Rings made and closed again and again leave no memory behind.
-func TestNoMemoryIsLeaked(t *testing.T) {
-	const (
-		rounds  = 30
-		buffers = 64
-		size    = 1 << 20 // 64 MiB of address space in each round
-	)
-	eachTier(t, Config{}, func(t *testing.T, first *testRing) {
-		before := addressSpace(t)
-		for range rounds {
-			r, err := New(Config{Entries: 8, CQEntries: 16, Buffers: buffers, BufferSize: size, Without: allFeatures &^ first.features,
-				DeferTaskrun: first.setup&setupDeferTaskrun != 0})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := r.Enter(0); err != nil {
-				t.Fatal(err)
-			}
-			if err := r.Close(patience); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if grown := addressSpace(t) - before; grown > rounds*buffers*size/2 {
-			t.Errorf("the address space has grown by %d MiB in %d rounds", grown>>20, rounds)
-		}
-	})
-}
-
-func addressSpace(t *testing.T) (bytes int64) {
-	t.Helper()
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Sscan(string(b), &bytes); err != nil {
-		t.Fatal(err)
-	}
-	return bytes * int64(os.Getpagesize())
-}
-
 // A ring that cannot be made leaves nothing behind either.
 func TestNewFailsCleanly(t *testing.T) {
 	needRing(t)
@@ -305,34 +241,6 @@ func TestNewFailsCleanly(t *testing.T) {
 	}
 }
 
-// With one descriptor after the other missing, New says so and cleans up.
-func TestNewWithoutDescriptors(t *testing.T) {
-	needRing(t)
-	if !inChild(t) {
-		return
-	}
-	Probe()
-	limitDescriptors(t, 100)
-	fillers := useAllDescriptors(t)
-	for free := range 2 { // a ring needs two
-		r, err := New(Config{})
-		if err == nil {
-			t.Errorf("New succeeded with %d descriptors left: %v", free, r.Close(0))
-		}
-		if e, _ := bare(err).(syscall.Errno); e != unix.EMFILE {
-			t.Errorf("with %d descriptors left: %v, want EMFILE", free, err)
-		}
-		unix.Close(fillers[free])
-	}
-	r, err := New(Config{})
-	if err != nil {
-		t.Fatalf("with 2 descriptors left: %v", err)
-	}
-	if err := r.Close(patience); err != nil {
-		t.Error(err)
-	}
-}
-
 // CloseFD closes; nothing completes. A failure completes nothing either.
 func TestCloseFD(t *testing.T) {
 	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
@@ -344,7 +252,7 @@ func TestCloseFD(t *testing.T) {
 		unix.Close(a)
 		r.CloseFD(fd)
 		r.CloseFD(-1)
-		r.quiet()
+		r.Quiet()
 		if n, err := unix.Read(b, make([]byte, 1)); n != 0 || err != nil {
 			t.Errorf("the peer read %d, %v, want the end of the stream", n, err)
 		}

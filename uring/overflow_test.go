@@ -39,7 +39,7 @@ func TestOverflowEndsMultishotAccept(t *testing.T) {
 		r.Accept(tok, l)
 		accepted, ends := 0, 0
 		for accepted < peers {
-			c := r.take(tok)
+			c := r.Take(tok)
 			if c.Res < 0 {
 				t.Fatalf("accept: %s", resultName(c.Res))
 			}
@@ -53,7 +53,7 @@ func TestOverflowEndsMultishotAccept(t *testing.T) {
 		if ends == 0 {
 			t.Error("the queue of 16 took 100 connections without ending the accept")
 		}
-		r.quiet()
+		r.Quiet()
 	})
 }
 
@@ -69,14 +69,14 @@ func TestOverflowEndsMultishotReceive(t *testing.T) {
 			arm[i] = func() { r.Recv(token(ring.OpRecv, uint32(i)), a) }
 			arm[i]()
 		}
-		r.turn(0)
-		r.reap()
+		r.Turn(0)
+		r.Reap()
 		for round := range 3 {
 			for i := range n {
 				write(t, peers[i], []byte{byte(round), byte(i)})
 			}
 			for i := range n {
-				c := r.take(token(ring.OpRecv, uint32(i)))
+				c := r.Take(token(ring.OpRecv, uint32(i)))
 				if !slices.Equal(c.Buf, []byte{byte(round), byte(i)}) {
 					t.Fatalf("round %d, socket %d: received %v (%s)", round, i, c.Buf, resultName(c.Res))
 				}

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/internal/ringtest"
 )
 
 // Where the kernel has what came with 6.0, the probe says that New works, and it
@@ -157,7 +159,7 @@ func TestRefusedBySeccomp(t *testing.T) {
 			if !inChild(t) {
 				return
 			}
-			filter(t, test.calls, test.errno)
+			ringtest.Refuse(t, test.calls, test.errno)
 			probed.report = nil // of needRing
 			_, err := New(Config{})
 			if !errors.Is(err, ErrUnavailable) || !errors.Is(err, test.errno) {
@@ -176,32 +178,6 @@ func TestRefusedBySeccomp(t *testing.T) {
 	}
 }
 
-// filter refuses system calls by number, for all threads of the process and for
-// good.
-func filter(t *testing.T, calls []uint32, errno syscall.Errno) {
-	t.Helper()
-	const (
-		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		answer = unix.BPF_RET | unix.BPF_K
-	)
-	program := []unix.SockFilter{{Code: load, K: 0}} // the call's number
-	for i, nr := range calls {
-		program = append(program, unix.SockFilter{Code: equal, K: nr, Jt: uint8(len(calls) - i)})
-	}
-	program = append(program,
-		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW},
-		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
-		uintptr(unsafe.Pointer(&fprog))); e != 0 {
-		t.Skipf("no seccomp filter: %v", e)
-	}
-}
-
 // A want of descriptors is reported, but not for the life of the process: neither
 // as the whole answer nor as a feature that seems to be missing.
 func TestProbeWithoutDescriptors(t *testing.T) {
@@ -210,8 +186,8 @@ func TestProbeWithoutDescriptors(t *testing.T) {
 		return
 	}
 	want := Probe().Features
-	limitDescriptors(t, 100)
-	fillers := useAllDescriptors(t)
+	ringtest.LimitDescriptors(t, 100)
+	fillers := ringtest.UseAllDescriptors(t)
 	for free := 0; ; free++ {
 		probed.report = nil
 		p := Probe()

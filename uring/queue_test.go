@@ -54,13 +54,13 @@ func nop(r *testRing, slot uint32) ring.Token {
 
 // order returns the slots of n completions as they come.
 func (r *testRing) order(n int) (slots []uint32) {
-	r.t.Helper()
+	r.T.Helper()
 	var c ring.Completion
 	for deadline := time.Now().Add(patience); len(slots) < n; {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%d of %d completions after %v", len(slots), n, patience)
+			r.T.Fatalf("%d of %d completions after %v", len(slots), n, patience)
 		}
-		r.turn(50 * time.Millisecond)
+		r.Turn(50 * time.Millisecond)
 		for r.Next(&c) {
 			slots = append(slots, c.Token.Slot())
 		}
@@ -141,14 +141,14 @@ func TestBacklogIsSubmittedBeforeWaiting(t *testing.T) {
 		r.Poll(polls[i], a, unix.POLLIN) // does not complete yet
 	}
 	last := nop(r, 1000)
-	r.turn(-1)
-	r.reap()
-	if len(r.got[last]) == 0 {
+	r.Turn(-1)
+	r.Reap()
+	if len(r.Got[last]) == 0 {
 		t.Fatal("the last operation was not submitted by the Enter that waited")
 	}
 	write(t, b, []byte("x"))
 	for _, tok := range polls {
-		r.expect(tok, unix.POLLIN)
+		r.Expect(tok, unix.POLLIN)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestNoMemoryDoesNotSpin(t *testing.T) {
 			tok := nop(r, 1)
 			start := time.Now()
 			for range 20 {
-				r.turn(-1)
+				r.Turn(-1)
 			}
 			if took := time.Since(start); took < 20*time.Millisecond {
 				t.Errorf("20 refused turns took %v", took)
@@ -170,7 +170,7 @@ func TestNoMemoryDoesNotSpin(t *testing.T) {
 			if *calls != 20 || r.Stats().Busy != 20 {
 				t.Errorf("%d enters, %d counted as busy, want 20", *calls, r.Stats().Busy)
 			}
-			r.expect(tok, 0)
+			r.Expect(tok, 0)
 		})
 	}
 }
@@ -179,17 +179,17 @@ func TestNoMemoryDoesNotSpin(t *testing.T) {
 // read them is what makes room.
 func TestBusyWithCompletionsDoesNotSleep(t *testing.T) {
 	r := open(t, Config{})
-	r.turn(0) // the wake-up's poll
+	r.Turn(0) // the wake-up's poll
 	first, second := nop(r, 1), token(ring.OpCancel, 2)
 	r.flush()
 	nop(r, 2)
 	intercept(r, answer{errno: syscall.EBUSY})
-	r.turn(-1)
+	r.Turn(-1)
 	if !r.ready() {
 		t.Fatal("the completion is not there")
 	}
-	r.expect(first, 0)
-	r.expect(second, 0)
+	r.Expect(first, 0)
+	r.Expect(second, 0)
 }
 
 func TestErrorsOfEnter(t *testing.T) {
@@ -220,7 +220,7 @@ func TestErrorsOfEnter(t *testing.T) {
 			} else if err != nil {
 				t.Fatalf("Enter: %v, want no error", err)
 			}
-			r.expect(tok, 0) // what was prepared is still there
+			r.Expect(tok, 0) // what was prepared is still there
 		})
 	}
 }
@@ -235,12 +235,12 @@ func TestRefusedOperationDoesNotStopTheBatch(t *testing.T) {
 		e.PrepOperation(255, -1, 0, 0, 0)
 		good := nop(r, 2)
 		before := r.Stats().Enters
-		r.turn(-1)
-		r.reap()
-		if len(r.got[bad]) != 1 || len(r.got[good]) != 1 || r.Stats().Enters != before+1 {
-			t.Fatalf("after one enter: %v", r.got)
+		r.Turn(-1)
+		r.Reap()
+		if len(r.Got[bad]) != 1 || len(r.Got[good]) != 1 || r.Stats().Enters != before+1 {
+			t.Fatalf("after one enter: %v", r.Got)
 		}
-		r.expect(bad, errno(unix.EINVAL))
-		r.expect(good, 0)
+		r.Expect(bad, errno(unix.EINVAL))
+		r.Expect(good, 0)
 	})
 }

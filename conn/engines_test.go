@@ -18,10 +18,43 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/fallback"
 	"github.com/ringkit/ringkit/uring"
 )
 
-// The same protocols on the kernel's engine, over real sockets.
+// The same protocols on the engines that use the kernel, over real sockets.
+
+// rings are ways to make a ring. Few and small buffers are used up often.
+var rings = []struct {
+	name string
+	make func() (conn.Ring, error)
+}{
+	{"io_uring", uringWith(uring.Config{Buffers: 16, BufferSize: 1024})},
+	{"io_uring, single-shot receive", uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.MultishotRecv})},
+	{"io_uring, polled receive", uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.BufferRing})},
+	{"epoll", epollWith(fallback.Config{Buffers: 16, BufferSize: 1024})},
+	{"epoll, one buffer, one event", epollWith(fallback.Config{Buffers: 1, BufferSize: 64, Events: 1})},
+}
+
+func uringWith(cfg uring.Config) func() (conn.Ring, error) {
+	return func() (conn.Ring, error) {
+		r, err := uring.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+func epollWith(cfg fallback.Config) func() (conn.Ring, error) {
+	return func() (conn.Ring, error) {
+		r, err := fallback.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
 
 // engine is some loops that run, each on a goroutine of its own.
 type engine struct {
@@ -30,11 +63,11 @@ type engine struct {
 	next  atomic.Int64
 }
 
-func newEngine(t *testing.T, n int, cfg conn.Config) *engine {
+func newEngine(t *testing.T, n int, makeRing func() (conn.Ring, error), cfg conn.Config) *engine {
 	fds, goroutines := openFDs(t), runtime.NumGoroutine()
 	e := &engine{T: t}
 	for range n {
-		r, err := uring.New(uring.Config{Buffers: 16, BufferSize: 1024})
+		r, err := makeRing()
 		if errors.Is(err, uring.ErrUnavailable) {
 			t.Skipf("not on this kernel: %v", err)
 		}
@@ -179,10 +212,12 @@ func talk(c net.Conn, lines []byte, seed uint64) ([]byte, error) {
 	return io.ReadAll(c)
 }
 
-// onEngines runs a test with one loop and with two.
+// onEngines runs a test on each engine, with one loop and with two.
 func onEngines(t *testing.T, cfg conn.Config, run func(e *engine)) {
-	for _, n := range []int{1, 2} {
-		t.Run(fmt.Sprintf("%d loops", n), func(t *testing.T) { run(newEngine(t, n, cfg)) })
+	for _, r := range rings {
+		for _, n := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d loops", r.name, n), func(t *testing.T) { run(newEngine(t, n, r.make, cfg)) })
+		}
 	}
 }
 
@@ -202,13 +237,13 @@ func (e *engine) converse(connect func() net.Conn, conns int) {
 	wg.Wait()
 }
 
-func TestUringLines(t *testing.T) {
+func TestEnginesLines(t *testing.T) {
 	onEngines(t, conn.Config{}, func(e *engine) {
 		e.converse(func() net.Conn { return e.pair(lines{}) }, 40)
 	})
 }
 
-func TestUringLinesOverTCP(t *testing.T) {
+func TestEnginesLinesOverTCP(t *testing.T) {
 	onEngines(t, conn.Config{}, func(e *engine) {
 		addr, stop := e.listen(func() conn.Protocol { return lines{} })
 		e.converse(func() net.Conn { return e.dial(addr) }, 40)
@@ -260,7 +295,7 @@ func (w *waiting) finish(c *conn.Conn) {
 	}
 }
 
-func TestUringHold(t *testing.T) {
+func TestEnginesHold(t *testing.T) {
 	onEngines(t, conn.Config{InputLimit: 100}, func(e *engine) {
 		addr, stop := e.listen(func() conn.Protocol { return &waiting{} })
 		e.converse(func() net.Conn { return e.dial(addr) }, 30)
@@ -269,7 +304,7 @@ func TestUringHold(t *testing.T) {
 	})
 }
 
-func TestUringFlood(t *testing.T) {
+func TestEnginesFlood(t *testing.T) {
 	const total = 3 << 20
 	onEngines(t, conn.Config{}, func(e *engine) {
 		want := make([]byte, total)
@@ -300,7 +335,7 @@ func TestUringFlood(t *testing.T) {
 	})
 }
 
-func TestUringWriteTimeout(t *testing.T) {
+func TestEnginesWriteTimeout(t *testing.T) {
 	onEngines(t, conn.Config{WriteTimeout: 100 * time.Millisecond}, func(e *engine) {
 		ended := make(chan error, 1)
 		c := e.pair(&hooks{
@@ -316,7 +351,7 @@ func TestUringWriteTimeout(t *testing.T) {
 }
 
 // Peers that vanish in the middle of everything, and connections that are aborted.
-func TestUringChurn(t *testing.T) {
+func TestEnginesChurn(t *testing.T) {
 	onEngines(t, conn.Config{InputLimit: 1000}, func(e *engine) {
 		var opened, closed atomic.Int64
 		addr, stop := e.listen(func() conn.Protocol {
@@ -379,7 +414,7 @@ func TestUringChurn(t *testing.T) {
 	})
 }
 
-func TestUringGoexit(t *testing.T) {
+func TestEnginesGoexit(t *testing.T) {
 	onEngines(t, conn.Config{}, func(e *engine) {
 		ended := make(chan error, 1)
 		witness := e.pair(lines{})
@@ -405,11 +440,34 @@ func TestUringGoexit(t *testing.T) {
 }
 
 // The last closes of a loop are carried out although it does not turn any more.
-func TestUringLastClose(t *testing.T) {
+func TestEnginesLastClose(t *testing.T) {
 	onEngines(t, conn.Config{}, func(e *engine) {
 		for range 2 * len(e.loops) {
 			defer e.pair(&hooks{}).Close()
 		}
 		e.stop() // and the end of the test looks for descriptors that are open
+	})
+}
+
+// What is no listener ends the listener at once, and says why.
+func TestEnginesListenErrors(t *testing.T) {
+	onEngines(t, conn.Config{}, func(e *engine) {
+		null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for fd, want := range map[int]error{null: unix.ENOTSOCK, fd: unix.EINVAL, 1 << 20: unix.EBADF} {
+			ended := make(chan error, 1)
+			e.loops[0].Do(func(l *conn.Loop) {
+				l.Listen(fd, conn.ListenerEvents{Closed: func(err error) { ended <- err }})
+			})
+			if err := <-ended; !errors.Is(err, want) {
+				e.Errorf("ended with %v, want %v", err, want)
+			}
+		}
 	})
 }
