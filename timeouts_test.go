@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,8 +17,17 @@ import (
 	"github.com/ringkit/ringkit/conn"
 )
 
-// tick is the timeout that is short in a test; the others do not matter there.
-const tick = 60 * time.Millisecond
+// tick is the timeout that is short in a test; the others do not matter there. On
+// an emulated machine it is longer: RINGKIT_TIME_SCALE says how much.
+var tick = 60 * time.Millisecond * timeScale()
+
+func timeScale() time.Duration {
+	n, err := strconv.Atoi(os.Getenv("RINGKIT_TIME_SCALE"))
+	if err != nil || n < 1 {
+		return 1
+	}
+	return time.Duration(n)
+}
 
 // whileServing runs f while another connection of the same server is served,
 // which f must not disturb.

@@ -148,9 +148,12 @@ func (p *prober) multishotRecv() error {
 					return err
 				}
 			}
-			return expectEnd(r, b)
+			return nil
 		})
 	})
+	if err == nil {
+		err = p.endAfterData()
+	}
 	if err == nil && !p.has(opFixedFDInstall) {
 		return errUnfair
 	}
@@ -288,20 +291,33 @@ func expectData(r *Ring, b int, text string, more bool) error {
 	return nil
 }
 
-// expectEnd ends the peer's side right behind some data. Kernels 6.18.0 to at least
-// 6.18.15 then deliver the data to a multishot receive on a unix socket, and never
-// the end.
-func expectEnd(r *Ring, b int) error {
-	// The kernel may look for buffers while this thread is in any call.
+func (p *prober) endAfterData() error {
+	data, err := mapped.Alloc(1)
+	if err != nil {
+		return err
+	}
+	// Freed when the ring, and with it what may refer to it, is gone.
+	defer mapped.Free(data)
+	return p.with(p.report.Features|MultishotRecv, func(r *Ring) error { return endAfterData(r, data[:1]) })
+}
+
+// endAfterData sends data and closes the peer in one submission, so that the
+// receive is told of both at once. Kernels 6.18.0 to at least 6.18.15 then deliver
+// the data to a multishot receive on a unix socket, and never the end.
+func endAfterData(r *Ring, data []byte) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fds[0])
+	receive := probeToken(ring.OpRecv)
+	r.Recv(receive, fds[0])
 	if err := r.Enter(0); err != nil {
+		unix.Close(fds[1])
 		return err
 	}
-	if _, err := unix.Write(b, []byte("four")); err != nil {
-		return err
-	}
-	if err := unix.Shutdown(b, unix.SHUT_WR); err != nil {
-		return err
-	}
+	r.Send(probeToken(ring.OpSend), fds[1], data)
+	r.CloseFD(fds[1])
 	for {
 		c, err := awaitFor(r, 50*time.Millisecond)
 		if err != nil {
@@ -310,11 +326,11 @@ func expectEnd(r *Ring, b int) error {
 		if c.HasBuffer() {
 			r.Release(c.BufID)
 		}
-		if c.Res == 0 {
+		if c.Token == receive && !c.More() {
+			if c.Res < 0 {
+				return syscall.Errno(-c.Res)
+			}
 			return nil
-		}
-		if c.Res < 0 {
-			return syscall.Errno(-c.Res)
 		}
 	}
 }
