@@ -19,7 +19,7 @@ import (
 
 // tick is the timeout that is short in a test; the others do not matter there. On
 // an emulated machine it is longer: RINGKIT_TIME_SCALE says how much.
-var tick = 60 * time.Millisecond * timeScale()
+var tick = 150 * time.Millisecond * timeScale()
 
 func timeScale() time.Duration {
 	n, err := strconv.Atoi(os.Getenv("RINGKIT_TIME_SCALE"))

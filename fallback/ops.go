@@ -10,17 +10,11 @@ import (
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
-// Operations are on open sockets. A descriptor may have one of each kind in
-// flight: an accept or a receive, a send or a connect, a poll. Those of one slot
-// are on one descriptor, which only CloseFD may close.
-
 // Accept accepts connections on a listening descriptor until an error ends it:
 // each completion is a new descriptor, close-on-exec and non-blocking. It makes
 // the listening descriptor itself non-blocking.
 func (r *Ring) Accept(t ring.Token, fd int) {
-	if blocking(fd) {
-		_ = unix.SetNonblock(fd, true) // what is wrong with it is accept's to say
-	}
+	unblock(fd)
 	if f := r.register(t, fd); f != nil {
 		// Not to wait for a peer tells at once what is no listener.
 		f.set(fileReadable)
@@ -43,25 +37,32 @@ func (r *Ring) input(t ring.Token, fd int, f *file) {
 	r.schedule(int32(fd), f)
 }
 
-// register adds a descriptor to the epoll set at its first operation. When that
-// fails the operation completes, and the result is nil.
+// register prepares a descriptor for an operation. When that fails the operation
+// completes, and the result is nil.
 func (r *Ring) register(t ring.Token, fd int) *file {
+	f, errno := r.file(t, fd)
+	if errno == syscall.EPERM {
+		errno = syscall.ENOTSOCK // epoll refuses what is always ready
+	}
+	if errno != 0 {
+		r.failed(t, errno)
+		return nil
+	}
+	return f
+}
+
+// file adds a descriptor to the epoll set at its first operation.
+func (r *Ring) file(t ring.Token, fd int) (*file, syscall.Errno) {
 	f := r.files.at(fd)
 	if f == nil || !f.is(fileRegistered) {
-		switch errno := r.watch(fd, f.life()); errno {
-		case 0:
-		case syscall.EPERM: // from epoll for what is always ready: no socket
-			r.failed(t, syscall.ENOTSOCK)
-			return nil
-		default:
-			r.failed(t, errno)
-			return nil
+		if errno := r.watch(fd, f.life()); errno != 0 {
+			return nil, errno
 		}
 		f = r.files.get(fd)
 		f.set(fileRegistered)
 	}
 	r.files.setSlot(t.Slot(), int32(fd))
-	return f
+	return f, 0
 }
 
 func (r *Ring) watch(fd int, gen uint32) syscall.Errno {
@@ -224,8 +225,14 @@ func (r *Ring) writable(fd int, f *file) {
 // Poll waits once for any of the poll(2) events; POLLERR, POLLHUP and, as with
 // io_uring, POLLRDHUP are implied. The result is the mask of events.
 func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
-	f := r.register(t, fd)
-	if f == nil {
+	f, errno := r.file(t, fd)
+	switch errno {
+	case 0:
+	case syscall.EPERM: // what epoll refuses is always ready
+		r.completed(t, int32(pollNow(fd, events)))
+		return
+	default:
+		r.failed(t, errno)
 		return
 	}
 	alone(t, f.poll)

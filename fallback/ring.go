@@ -177,6 +177,9 @@ func (r *Ring) event(ev *unix.EpollEvent) {
 	if ev.Events&(unix.EPOLLIN|ended) != 0 {
 		f.set(fileReadable)
 		r.schedule(ev.Fd, f)
+		if f.in.Op() == ring.OpAccept {
+			unblock(int(ev.Fd))
+		}
 	}
 	if ev.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 && f.out != 0 {
 		r.writable(int(ev.Fd), f)

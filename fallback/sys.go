@@ -32,8 +32,6 @@ func send(fd int, p []byte) (int, syscall.Errno) {
 	}
 }
 
-// accept may block after all: when somebody who shares the listening socket made
-// it blocking, as the Fd method of an os.File does.
 func accept(fd int) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0, 0)
@@ -62,6 +60,14 @@ func pollNow(fd int, events uint32) uint32 {
 func blocking(fd int) bool {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	return err == nil && flags&unix.O_NONBLOCK == 0
+}
+
+// unblock makes a listening socket non-blocking. Whoever shares it may make it
+// blocking at any time, as the Fd method of an os.File does.
+func unblock(fd int) {
+	if blocking(fd) {
+		_ = unix.SetNonblock(fd, true) // what is wrong with it is accept's to say
+	}
 }
 
 // epollWait waits as Enter does. epoll_wait counts in milliseconds: a wait is

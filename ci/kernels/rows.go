@@ -144,7 +144,11 @@ var leftOut = []struct {
 	suite, tests, why string
 	quick             bool
 }{
-	{"root", "/uring_with", "the variants of io_uring take as long as five engines", true},
+	{"root", "/uring_with", "variants of io_uring, each of which takes as long as an engine", true},
+	{
+		"uring", "/^(single-shot_receive|polled_receive|no_cooperative_task_running|index_array|iowait|deferred_task_running)$",
+		"tiers between the full and the least one, each of which takes as long as these", true,
+	},
 }
 
 // skipPattern returns the tests to leave out of a suite, empty for none.

@@ -101,17 +101,21 @@ func acceptABurst(t *testing.T, e Engine) {
 	r.Quiet()
 }
 
-// A listening socket may be blocking; the ring does not.
+// A listening socket may be blocking, or become so; the ring does not.
 func acceptOnBlockingListener(t *testing.T, e Engine) {
 	r := e.open(t, buffers, bufferSize)
 	l, addr := Listen(t, unix.AF_INET)
-	if err := unix.SetNonblock(l, false); err != nil {
-		t.Fatal(err)
+	block := func() {
+		if err := unix.SetNonblock(l, false); err != nil {
+			t.Fatal(err)
+		}
 	}
 	tok := Token(ring.OpAccept, 1)
+	block()
 	r.Accept(tok, l)
 	for range 3 {
 		r.Quiet()
+		block()
 		Dial(t, unix.AF_INET, addr)
 		fd, _ := r.Accepted(tok)
 		checkAccepted(t, fd)

@@ -17,6 +17,7 @@ var connectTests = []test{
 	{"to nobody, tcp6", func(t *testing.T, e Engine) { connectToNobody(t, e, unix.AF_INET6) }},
 	{"errors", connectErrors},
 	{"second attempt", connectAgain},
+	{"full queue, unix", connectToAFullQueue},
 	{"pending", connectPending},
 	{"cancel", connectCancel},
 	{"shutdown", connectShutdown},
@@ -116,6 +117,30 @@ func fullListener(t *testing.T) (l int, addr unix.Sockaddr) {
 	}
 	t.Skip("a listener without a queue takes any number of connections here")
 	return -1, nil
+}
+
+// A unix socket does not wait for room in the listener's queue.
+func connectToAFullQueue(t *testing.T, e Engine) {
+	addrMem := Mem(t, unix.SizeofSockaddrAny)
+	r := e.open(t, buffers, bufferSize)
+	l, addr := Listen(t, unix.AF_UNIX)
+	if err := unix.Listen(l, 0); err != nil {
+		t.Fatal(err)
+	}
+	raw := RawSockaddr(t, addrMem, addr)
+	first, second := Token(ring.OpConnect, 1), Token(ring.OpConnect, 2)
+	fd := Socket(t, unix.AF_UNIX)
+	r.Connect(first, Socket(t, unix.AF_UNIX), raw)
+	r.Expect(first, 0)
+	r.Connect(second, fd, raw)
+	r.Expect(second, Errno(unix.EAGAIN))
+	c, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Closing(t, c)
+	r.Connect(second, fd, raw)
+	r.Expect(second, 0)
 }
 
 // A connect that has to wait completes when there is an answer, and not before.

@@ -14,6 +14,7 @@ var pollTests = []test{
 	{"then receive", pollThenReceive},
 	{"no longer ready", pollNoLongerReady},
 	{"pipe", pollPipe},
+	{"file", pollFile},
 	{"cancel", pollCancel},
 	{"errors", pollErrors},
 }
@@ -124,6 +125,14 @@ func pollPipe(t *testing.T, e Engine) {
 	unix.Close(out)
 	r.Poll(tok, in, unix.POLLIN)
 	r.Expect(tok, unix.POLLIN|unix.POLLHUP)
+}
+
+// What cannot be waited for is ready.
+func pollFile(t *testing.T, e Engine) {
+	r := e.open(t, buffers, bufferSize)
+	tok := Token(ring.OpPoll, 1)
+	r.Poll(tok, devNull(t), unix.POLLIN)
+	r.Expect(tok, unix.POLLIN)
 }
 
 func pollCancel(t *testing.T, e Engine) {
