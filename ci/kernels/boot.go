@@ -108,6 +108,12 @@ func (r *runner) plan(k kernel, w row) plan.Plan {
 		} else {
 			step.Args = append(step.Args, "-test.short")
 		}
+		if s.name != smoke && r.opts.run != "" {
+			tests = r.opts.run
+		}
+		if s.name != smoke && r.opts.count > 1 {
+			step.Args = append(step.Args, fmt.Sprint("-test.count=", r.opts.count))
+		}
 		if tests != "" {
 			step.Args = append(step.Args, "-test.run="+tests)
 		}

@@ -71,6 +71,7 @@ func TestEngineOf(t *testing.T) {
 		{"root", "TestGet/deep/io_uring,_small", "io_uring, small"},
 		{"root", "TestFloors", "any"},
 		{"root", "TestEpoll/epollish", "any"},
+		{"root", "TestRefused/io_uring_setup", "any"},
 		{"uring", "TestProbe", "io_uring"},
 		{"fallback", "TestAccept", "epoll"},
 		{"conn", "TestEcho/epoll/2_loops", "epoll"},

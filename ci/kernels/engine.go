@@ -36,7 +36,8 @@ func engineOf(suite, name string) string {
 func cutEngine(part string, names ...string) (variant string, ok bool) {
 	for _, name := range names {
 		rest, ok := strings.CutPrefix(part, name)
-		if ok && (rest == "" || rest[0] == '_' || rest[0] == ',') {
+		// "io_uring_setup" is no variant, but a system call.
+		if ok && (rest == "" || rest[0] == ',' || strings.HasPrefix(rest, "_with")) {
 			return strings.ReplaceAll(rest, "_", " "), true
 		}
 	}

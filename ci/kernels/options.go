@@ -19,6 +19,8 @@ type options struct {
 	json    string
 	cache   string
 	accel   string
+	run     string
+	count   int
 	timeout time.Duration
 	jobs    int
 	keep    bool
@@ -42,6 +44,8 @@ func parseOptions(args []string, complaints io.Writer) (o options, err error) {
 	f.StringVar(&kernels, "kernels", "5.10,6.1,6.12,6.18,7", "kernels: `versions` such as 6.12, or 7 for the newest 7.x, or paths of images with a slash in them")
 	f.StringVar(&suites, "suites", "", "`packages` whose tests to run, such as root,conn,uring; all if empty")
 	f.StringVar(&rowList, "rows", "", "`rows` to run; all if empty")
+	f.StringVar(&o.run, "run", "", "run only the tests that match this `pattern`, as in go test")
+	f.IntVar(&o.count, "count", 1, "run each test so many times, as in go test")
 	f.StringVar(&o.json, "json", "", "`file` for the results in full; results.json in the cache directory if empty")
 	f.StringVar(&o.cache, "cache", "", "`directory` for kernels, logs and results; ringkit-kernels in the user's cache directory if empty")
 	f.StringVar(&o.accel, "accel", "auto", "auto, kvm or tcg; auto is kvm if a guest boots with it")
@@ -91,6 +95,8 @@ func (o *options) check(rest []string) error {
 		return errors.New("-kernels names none")
 	case o.jobs < 1:
 		return errors.New("-jobs is at least 1")
+	case o.count < 1:
+		return errors.New("-count is at least 1")
 	case o.timeout < 0:
 		return errors.New("-timeout is not negative")
 	case o.quick && o.long:

@@ -25,6 +25,7 @@ func TestOptions(t *testing.T) {
 		"-kernels ,":        "names none",
 		"-rows upside-down": "there are normal",
 		"-jobs 0":           "-jobs",
+		"-count 0":          "-count",
 		"-timeout -1s":      "-timeout",
 		"-quick -long":      "exclude",
 		"-accel xen":        `"xen"`,

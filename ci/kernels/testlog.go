@@ -139,7 +139,9 @@ func (l *testLog) line(s string) {
 	}
 	if m := results.FindStringSubmatch(framed); m != nil {
 		t := l.test(m[2])
-		t.Status = status(strings.ToLower(m[1]))
+		if t.Status != failed { // of a test that runs several times, one failure counts
+			t.Status = status(strings.ToLower(m[1]))
+		}
 		t.Seconds, _ = strconv.ParseFloat(m[3], 64)
 		l.current = t
 		return

@@ -58,6 +58,16 @@ func TestLogIsRead(t *testing.T) {
 	}
 }
 
+func TestFailureAmongSeveralRunsCounts(t *testing.T) {
+	var l testLog
+	for _, result := range []string{"PASS", "FAIL", "PASS"} {
+		fmt.Fprintf(&l, "%[1]c=== RUN   TestOften\n%[1]c--- %[2]s: TestOften (0.00s)\n", marker, result)
+	}
+	if tests := l.close(); len(tests) != 1 || tests[0].Status != failed {
+		t.Errorf("%+v", tests)
+	}
+}
+
 func TestLogIsBounded(t *testing.T) {
 	var l testLog
 	fmt.Fprintf(&l, "%c=== RUN   TestTalks\n", marker)

@@ -164,6 +164,9 @@ func acceptShutdown(t *testing.T, e Engine) {
 // it is armed again, even without a peer. With a descriptor free it goes on; no
 // peer is lost.
 func acceptAtTheDescriptorLimit(t *testing.T, e Engine) {
+	if e.Brief {
+		t.Skip("takes a process")
+	}
 	if e.Need != nil {
 		e.Need(t)
 	}

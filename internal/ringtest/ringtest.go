@@ -41,7 +41,7 @@ type Engine struct {
 	// Greedy says that an armed receive takes buffers as long as there are some
 	// and data is waiting: few buffers run out.
 	Greedy bool
-	// Brief leaves out tests that take a second.
+	// Brief leaves out tests that take a second or a process.
 	Brief bool
 }
 
