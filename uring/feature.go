@@ -30,11 +30,18 @@ const (
 	// NoIowait keeps a waiting loop from being counted as waiting for a disk
 	// (6.15). Before, an idle loop shows as 100 % iowait, which is only cosmetic.
 	NoIowait
+	// MultishotUnix is multishot receive on unix sockets. Kernels 6.18 to at least
+	// 6.18.44 lose the end of such a stream when it comes right behind data; there
+	// unix sockets are received from once per request, and only those.
+	MultishotUnix
 
 	allFeatures = 1<<iota - 1
+
+	// fullTier are the features that make a difference to speed over TCP.
+	fullTier = MultishotRecv | BufferRing | CoopTaskrun | NoSQArray
 )
 
-var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait"}
+var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix"}
 
 func (f Feature) String() string {
 	var names []string
@@ -68,13 +75,19 @@ type Report struct {
 	Features Feature
 }
 
-// Tier is "full" when every optional feature is there, "base" when some are
-// missing, and "none" without io_uring.
+// Tier is "full" when every optional feature that makes a difference to speed over
+// TCP is there (all but NoIowait and MultishotUnix), "base" when one is missing,
+// and "none" without io_uring.
 func (p *Report) Tier() string {
 	switch {
 	case p.Err != nil:
 		return "none"
-	case p.Features == allFeatures:
+	}
+	return p.Features.tier()
+}
+
+func (f Feature) tier() string {
+	if f&fullTier == fullTier {
 		return "full"
 	}
 	return "base"

@@ -25,8 +25,8 @@ func (r *Ring) Accept(t ring.Token, fd int) {
 	e.SetUserData(uint64(t))
 }
 
-// Recv receives into the ring's buffers: repeatedly with MultishotRecv, otherwise
-// once. A completion with res 0 is the end of the stream; -ENOBUFS means that all
+// Recv receives into the ring's buffers: repeatedly with MultishotRecv (and on a
+// unix socket MultishotUnix), otherwise once. A completion with res 0 is the end of the stream; -ENOBUFS means that all
 // buffers are in use, the data being safe in the socket.
 func (r *Ring) Recv(t ring.Token, fd int) {
 	e := r.prepare()
@@ -38,7 +38,7 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 		return
 	}
 	n := uint32(0)
-	if r.features&MultishotRecv != 0 {
+	if r.multishot(fd) {
 		e.SetIoprio(recvMultishot)
 	} else {
 		n = uint32(r.bufs.size)
@@ -46,6 +46,19 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	e.PrepOperation(opRecv, int32(fd), 0, n, 0)
 	e.SetFlags(sqeBufferSelect)
 	e.SetBufGroup(bufGroup)
+}
+
+// multishot reports whether a receive on fd may be multishot. The system call for
+// the family is made once per connection, and only on kernels that need it.
+func (r *Ring) multishot(fd int) bool {
+	switch r.features & (MultishotRecv | MultishotUnix) {
+	case MultishotRecv | MultishotUnix:
+		return true
+	case MultishotRecv:
+		family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		return err == nil && family != unix.AF_UNIX
+	}
+	return false
 }
 
 // receivePolled turns the completion of a poll into that of a receive, where the

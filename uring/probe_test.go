@@ -55,8 +55,8 @@ func TestProbe(t *testing.T) {
 	if missing := want &^ p.Features; missing != 0 {
 		t.Errorf("not found: %v", missing)
 	}
-	if len(p.Findings) != 10 {
-		t.Errorf("%d findings, want 10", len(p.Findings))
+	if len(p.Findings) != 11 {
+		t.Errorf("%d findings, want 11", len(p.Findings))
 	}
 	for _, f := range p.Findings {
 		if f.Name == "" || f.Since == "" || f.Need && !f.Available() || strings.Contains(p.String(), "\n\n") {
@@ -92,7 +92,8 @@ func TestTier(t *testing.T) {
 		want   string
 	}{
 		{Report{Features: allFeatures}, "full"},
-		{Report{Features: allFeatures &^ NoIowait}, "base"},
+		{Report{Features: allFeatures &^ (NoIowait | MultishotUnix)}, "full"},
+		{Report{Features: allFeatures &^ NoSQArray}, "base"},
 		{Report{}, "base"},
 		{Report{Features: allFeatures, Err: ErrUnavailable}, "none"},
 	} {
@@ -104,13 +105,13 @@ func TestTier(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			r := open(t, tr.config(Config{}))
 			want := Probe().Features &^ tr.without
-			if tr.without&BufferRing != 0 {
-				want &^= MultishotRecv
+			if tr.without&(BufferRing|MultishotRecv) != 0 {
+				want &^= MultishotRecv | MultishotUnix
 			}
 			if r.Features() != want {
 				t.Errorf("in use: %v, want %v", r.Features(), want)
 			}
-			if (r.Tier() == "full") != (want == allFeatures) {
+			if (r.Tier() == "full") != (want&fullTier == fullTier) {
 				t.Errorf("tier %q with %v", r.Tier(), want)
 			}
 		})
@@ -118,7 +119,7 @@ func TestTier(t *testing.T) {
 }
 
 func TestFeatureNames(t *testing.T) {
-	if len(featureNames) != 5 || allFeatures != 1<<len(featureNames)-1 {
+	if len(featureNames) != 6 || allFeatures != 1<<len(featureNames)-1 {
 		t.Fatal("names and features do not match")
 	}
 	if got := (BufferRing | NoIowait).String(); got != "buffer ring, no iowait" {

@@ -147,8 +147,11 @@ func newRing(f Feature) *Ring {
 }
 
 func (r *Ring) open(cfg Config) error {
-	if r.features&MultishotRecv != 0 && r.features&BufferRing == 0 {
+	if r.features&BufferRing == 0 {
 		r.features &^= MultishotRecv // it needs provided buffers
+	}
+	if r.features&MultishotRecv == 0 {
+		r.features &^= MultishotUnix
 	}
 	flags := setupFlags(r.features)
 	if cfg.DeferTaskrun {
@@ -209,13 +212,9 @@ func (r *Ring) create(cfg Config, flags uint32) (*params, error) {
 // Features returns the features in use.
 func (r *Ring) Features() Feature { return r.features }
 
-// Tier is "full" when every optional feature is in use, otherwise "base".
-func (r *Ring) Tier() string {
-	if r.features&allFeatures == allFeatures {
-		return "full"
-	}
-	return "base"
-}
+// Tier is "full" when every optional feature that makes a difference to speed over
+// TCP is in use, otherwise "base".
+func (r *Ring) Tier() string { return r.features.tier() }
 
 // Stats returns the counters, also after Close.
 func (r *Ring) Stats() Stats {

@@ -17,6 +17,7 @@ var receiveTests = []test{
 	{"out of buffers", outOfBuffers},
 	{"many starve", manyStarve},
 	{"end of stream", endOfStream},
+	{"end behind much data", endBehindMuchData},
 	{"end with nothing to read", endWithNothingToRead},
 	{"send after half close", sendAfterHalfClose},
 	{"reset", receiveReset},
@@ -304,6 +305,31 @@ func endOfStream(t *testing.T, e Engine) {
 					if v.End != nil || !bytes.Equal(v.Data, last) {
 						t.Fatalf("%s, together %v: received %d of %d bytes, ended by %v", pair.name, together, len(v.Data), size, v.End)
 					}
+				}
+			}
+		}
+	}
+}
+
+// The end is reported also when it is there before the receive, behind more data
+// than a kernel receives in one go (32 buffers).
+func endBehindMuchData(t *testing.T, e Engine) {
+	for _, held := range []int{1, 64} {
+		r := e.open(t, held, 64)
+		for i, pair := range pairs {
+			for j, how := range []int{unix.SHUT_WR, unix.SHUT_RDWR} {
+				a, b := pair.make(t)
+				data := make([]byte, 64*40)
+				randomBytes(data)
+				Write(t, b, data)
+				if err := unix.Shutdown(b, how); err != nil {
+					t.Fatal(err)
+				}
+				v := &Receiver{R: r, Tok: Token(ring.OpRecv, uint32(2*i+j)), FD: a}
+				v.Arm()
+				v.untilEnd()
+				if v.End != nil || !bytes.Equal(v.Data, data) {
+					t.Errorf("%s: received %d of %d bytes, ended by %v", pair.name, len(v.Data), len(data), v.End)
 				}
 			}
 		}
