@@ -321,7 +321,7 @@ func TestBufferRingLayout(t *testing.T) {
 	if got := binary.NativeEndian.Uint16(r.bufs.ring[pbufTailOffset:]); got != 4 {
 		t.Fatalf("the tail is %d, want 4", got)
 	}
-	a, b := socketPair(t)
+	a, b := tcpPair(t)
 	tok := token(ring.OpRecv, 1)
 	r.Recv(tok, a)
 	for i := range uint16(100) {

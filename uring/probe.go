@@ -80,7 +80,9 @@ func (p *prober) want(f Feature, since string, try func() error) {
 	p.add(Finding{Name: f.String(), Since: since, Err: err})
 }
 
-var probeConfig = Config{Entries: 8, CQEntries: 16, Buffers: 2, BufferSize: 64}
+// A multishot receive on a kernel before 6.18 needs a free buffer beyond those with
+// data, to find out that there is no more.
+var probeConfig = Config{Entries: 8, CQEntries: 16, Buffers: 8, BufferSize: 64}
 
 // with runs use on a small ring that has the given features.
 func (p *prober) with(f Feature, use func(*Ring) error) error { return p.made(f, probeConfig, use) }
