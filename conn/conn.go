@@ -33,6 +33,8 @@ const (
 	flagOver                        // is in Loop.over
 	flagDelivering                  // Data is running
 	flagAgain                       // Resume was called meanwhile
+	flagCalling                     // user code runs for it, or is about to
+	flagAway                        // the receive in flight was not submitted at home
 )
 
 // Conn is one connection. An idle one is this struct and nothing else.

@@ -21,7 +21,7 @@ func (c *Conn) wantsInput() bool {
 	}
 	switch c.phase {
 	case phaseOpen:
-		return c.flags&flagHeld == 0 || len(c.in)-int(c.taken) < c.loop.inputLimit
+		return c.flags&(flagHeld|flagCalling) == 0 || len(c.in)-int(c.taken) < c.loop.inputLimit
 	case phaseFlushing, phaseLingering:
 		// Also while flushing: a peer that never stops sending would otherwise
 		// never see the end of what it is being told.
@@ -36,13 +36,30 @@ func (c *Conn) receive() {
 		return
 	}
 	c.flags |= flagReceiving
+	if !c.loop.atHome {
+		c.flags |= flagAway
+	}
 	c.inflight++
 	c.loop.ring.Recv(c.token(ring.OpRecv), int(c.fd))
 }
 
 // pause ends the receive in flight when the protocol has enough input waiting.
 func (c *Conn) pause() {
-	if c.flags&(flagReceiving|flagCancelling) != flagReceiving || c.phase != phaseOpen || c.wantsInput() {
+	if c.phase == phaseOpen && !c.wantsInput() {
+		c.cancelReceive()
+	}
+}
+
+// bringHome ends a receive that was submitted by a substitute: its completions come
+// by way of that goroutine's thread. It is armed again when its end is reported.
+func (c *Conn) bringHome() {
+	if c.flags&flagAway != 0 && c.loop.atHome && c.phase == phaseOpen {
+		c.cancelReceive()
+	}
+}
+
+func (c *Conn) cancelReceive() {
+	if c.flags&(flagReceiving|flagCancelling) != flagReceiving {
 		return
 	}
 	c.flags |= flagCancelling
@@ -53,7 +70,7 @@ func (c *Conn) pause() {
 // received handles the completion of a receive.
 func (c *Conn) received(e *ring.Completion) {
 	if !e.More() {
-		c.flags &^= flagReceiving
+		c.flags &^= flagReceiving | flagAway
 	}
 	if e.HasBuffer() && (e.Res <= 0 || c.phase == phaseStopping) {
 		c.loop.ring.Release(e.BufID)
@@ -69,6 +86,7 @@ func (c *Conn) received(e *ring.Completion) {
 		c.receiveFailed(syscall.Errno(-e.Res))
 	}
 	c.receive()
+	c.bringHome()
 }
 
 func (c *Conn) receiveFailed(errno syscall.Errno) {
@@ -91,7 +109,7 @@ func (c *Conn) arrived(e *ring.Completion) {
 		c.discard(len(e.Buf))
 		return
 	}
-	if len(c.in) > 0 || c.flags&flagHeld != 0 {
+	if len(c.in) > 0 || c.flags&(flagHeld|flagCalling) != 0 {
 		c.keep(e.Buf)
 		c.loop.ring.Release(e.BufID)
 		c.deliver()
@@ -130,7 +148,7 @@ func (c *Conn) data(in []byte) int {
 // deliver offers the kept input to the protocol, unless it is held. When that
 // resumes meanwhile, what it then left is offered once more.
 func (c *Conn) deliver() {
-	for c.phase == phaseOpen && c.flags&flagHeld == 0 && len(c.in) > 0 {
+	for c.phase == phaseOpen && c.flags&(flagHeld|flagCalling) == 0 && len(c.in) > 0 {
 		n := c.data(c.in[c.taken:])
 		c.taken += uint32(n)
 		if int(c.taken) == len(c.in) || c.phase != phaseOpen {

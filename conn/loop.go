@@ -39,6 +39,9 @@ type Config struct {
 	WriteTimeout time.Duration
 	// InputLimit is in bytes; 0 means DefaultInputLimit.
 	InputLimit int
+	// Watch has another goroutine go on with the loop when user code (a Call) does
+	// not return within a millisecond or two. Otherwise the loop waits for it.
+	Watch bool
 }
 
 // Task is a function to be run by a loop. It can be embedded in a longer-lived
@@ -62,6 +65,18 @@ type Loop struct {
 	dirty   []*Conn // have output and no send in flight
 	starved []*Conn // want to receive but found no buffer
 	over    []*Conn // nothing in flight any more, to be recycled
+
+	ready   []pending // calls to be run
+	served  int       // of them, have been
+	current pending   // the call that runs or ran last
+
+	token     token
+	watch     bool
+	atHome    bool          // the home goroutine leads
+	homeWaits atomic.Bool   // the home goroutine wants to lead
+	homeTurn  chan struct{} // and is told here that it does
+	taken     atomic.Uint64
+	left      atomic.Uint64
 
 	active []*Conn // whose callbacks are running, the innermost last
 	lent   bool    // the outermost is Data and reads from the receive buffer
@@ -95,6 +110,9 @@ func NewLoop(cfg Config) *Loop {
 		clock:        cfg.Clock,
 		writeTimeout: int64(cfg.WriteTimeout),
 		inputLimit:   cfg.InputLimit,
+		watch:        cfg.Watch,
+		atHome:       true,
+		homeTurn:     make(chan struct{}, 1),
 		done:         make(chan struct{}),
 	}
 	if l.clock == nil {
@@ -150,38 +168,6 @@ func (l *Loop) Do(f func(*Loop)) { l.Post(&Task{Value: f}) }
 
 // Quit makes the loop end once it has no connection, no listener and no task.
 func (l *Loop) Quit() { l.quit = true }
-
-// Run turns the loop on the calling goroutine, locked to its thread, until it
-// has ended. The kernel completes requests on the thread that submitted them, so
-// the thread must live as long as they do.
-//
-// A callback that panics ends Run with that panic. One that calls runtime.Goexit
-// ends the goroutine and its connection; the loop goes on on another goroutine.
-func (l *Loop) Run() error {
-	runtime.LockOSThread()
-	finished := false
-	defer func() {
-		// An unlocked thread stays alive, as must what was submitted on it.
-		runtime.UnlockOSThread()
-		if finished {
-			return
-		}
-		if p := recover(); p != nil {
-			panic(p)
-		}
-		// The other connections are not to blame for the Goexit: another
-		// goroutine goes on with the next completion.
-		go l.Run()
-	}()
-	l.abandon()
-	for l.broken == nil && !l.ended() {
-		l.yield()
-		l.broken = l.Turn()
-	}
-	l.end()
-	finished = true
-	return l.failure
-}
 
 // calling notes that a callback of c is about to run; returned undoes it.
 func (l *Loop) calling(c *Conn) (depth int) {
@@ -240,6 +226,9 @@ func (l *Loop) end() {
 	} else {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
+	if l.watch {
+		dog.remove(l)
+	}
 	l.wakeLock.Lock()
 	l.deaf = true
 	l.wakeLock.Unlock()
@@ -275,8 +264,12 @@ func (l *Loop) yield() {
 	}
 }
 
-// Turn runs one turn: submit and wait, then completions, tasks, timers, output.
-func (l *Loop) Turn() error {
+// Turn runs one turn: submit and wait, then completions, tasks, timers, output. It is for
+// loops that are not watched; Run turns them all.
+func (l *Loop) Turn() error { return l.turn(&leader{home: true}) }
+
+// turn is Turn for a leader, who may lose the lead in the middle.
+func (l *Loop) turn(me *leader) error {
 	timeout := l.timeout()
 	if timeout != 0 && !l.inbox.Sleep() {
 		timeout = 0
@@ -291,18 +284,29 @@ func (l *Loop) Turn() error {
 	if l.now = l.clock(); l.now-before > yieldEvery {
 		l.yielded = l.now // it has waited: nobody takes it for a hog
 	}
+	if !l.serve(me) { // what was left when the lead changed, or called for between two turns
+		return nil
+	}
 	for i := 0; i < turnCompletions && l.ring.Next(&l.cqe); i++ {
 		l.dispatch(&l.cqe)
+		if len(l.ready) != 0 && !l.serve(me) {
+			return nil
+		}
 	}
-	l.runTasks()
+	if !l.runTasks(me) {
+		return nil
+	}
 	l.fireTimers()
+	if !l.serve(me) {
+		return nil
+	}
 	l.flush()
 	l.feedStarved()
 	l.recycle()
 	return nil
 }
 
-func (l *Loop) runTasks() {
+func (l *Loop) runTasks(me *leader) (leading bool) {
 	if l.tasks == nil {
 		l.tasks = l.inbox.TakeAll()
 	}
@@ -310,14 +314,18 @@ func (l *Loop) runTasks() {
 		run := l.tasks.Value
 		l.tasks = l.tasks.Next()
 		run(l)
+		if !l.serve(me) {
+			return false
+		}
 	}
+	return true
 }
 
 // timeout is how long the loop may wait: until the next timer, and not at all with
 // work at hand. That is there when a turn was left in its middle, or when somebody
 // used a connection between two turns.
 func (l *Loop) timeout() time.Duration {
-	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over) > 0 || l.ended() {
+	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over)+len(l.ready) > 0 || l.ended() {
 		return 0
 	}
 	at, ok := l.wheel.Next()

@@ -1,0 +1,248 @@
+package conn
+
+import (
+	"runtime"
+)
+
+// A Call is user code that a loop runs for a connection. While it runs no input
+// of the connection is delivered. Its methods are called in this order, each at
+// most once: Run, Detached if the loop goes on without it, Done.
+type Call interface {
+	// Run runs the user's code. It may take as long as it likes: a loop that is
+	// watched goes on without it. It touches neither the loop nor its
+	// connections, but where lead allows it. It must not panic; it may call
+	// runtime.Goexit.
+	Run(lead Lead)
+	// Detached is called by the loop when it has begun to go on without Run,
+	// which still runs or has just ended.
+	Detached(c *Conn)
+	// Done is called by the loop when Run is over. c is nil when the connection
+	// is; Run may then not have been called at all.
+	Done(c *Conn)
+}
+
+// Call has the loop run user code for the connection as soon as the present
+// callback has returned. There must be no other call of this connection.
+func (c *Conn) Call(call Call) {
+	c.flags |= flagCalling
+	c.loop.ready = append(c.loop.ready, pending{c.Handle(), call})
+}
+
+// Calling reports whether a call of the connection is not done.
+func (c *Conn) Calling() bool { return c.flags&flagCalling != 0 }
+
+type pending struct {
+	handle Handle
+	call   Call
+}
+
+// Lead is what ties user code to the leadership of its loop: the right to touch
+// the loop and its connections, which exactly one goroutine has at a time. Any
+// goroutine may use it, also when the call is over; the zero value has lost it.
+type Lead struct {
+	loop  *Loop
+	token uint64
+}
+
+// Hold reports whether the caller still leads the loop. If so it may touch the
+// loop until it calls Continue or Leave, and nobody takes the lead meanwhile.
+func (ld Lead) Hold() bool {
+	return ld.loop != nil && ld.loop.token.CompareAndSwap(ld.token, 0)
+}
+
+// Continue ends Hold: the loop may go on without the caller again.
+func (ld Lead) Continue() { ld.loop.publish(ld.token) }
+
+// Leave ends Hold by giving the lead away: another goroutine goes on with the
+// loop, and the caller may wait for what the loop does.
+func (ld Lead) Leave() {
+	ld.loop.left.Add(1)
+	go ld.loop.substitute(true)
+}
+
+// leader is a goroutine that turns a loop, or did.
+type leader struct {
+	home     bool // the goroutine that the loop's requests are best made on
+	lost     bool // it leads no more
+	finished bool // it may end
+}
+
+// Run turns the loop until it has ended. The calling goroutine becomes the loop's
+// home and is locked to its thread: the kernel completes requests on the thread
+// that submitted them, so the thread must live as long as they do.
+//
+// A callback that panics ends Run with that panic. One that calls runtime.Goexit
+// ends the goroutine and its connection; the loop goes on on another goroutine, and
+// Done tells when it has ended.
+func (l *Loop) Run() error {
+	if l.watch {
+		dog.add(l)
+	}
+	l.runHome(false)
+	return l.failure
+}
+
+func (l *Loop) runHome(lost bool) {
+	me := leader{home: true, lost: lost}
+	runtime.LockOSThread()
+	defer func() {
+		// An unlocked thread stays alive, as must what was submitted on it.
+		runtime.UnlockOSThread()
+		if me.finished {
+			return
+		}
+		if p := recover(); p != nil {
+			panic(p)
+		}
+		// The other connections are not to blame for the Goexit: another
+		// goroutine goes on with the next completion.
+		go l.runHome(me.lost)
+	}()
+	for !me.finished {
+		if me.lost && !l.comeBack() {
+			me.finished = true
+			return
+		}
+		me.lost = false
+		l.atHome = true
+		l.abandon()
+		l.lead(&me)
+	}
+}
+
+// comeBack waits until the lead has been given back to the home goroutine, and
+// reports false when the loop has ended instead.
+func (l *Loop) comeBack() bool {
+	l.homeWaits.Store(true)
+	l.wake()
+	select {
+	case <-l.homeTurn:
+		return true
+	case <-l.done:
+		return false
+	}
+}
+
+// substitute leads a loop whose leader is busy with user code, until home asks
+// for the lead.
+func (l *Loop) substitute(taken bool) {
+	me := leader{}
+	runtime.LockOSThread()
+	defer func() {
+		runtime.UnlockOSThread()
+		if me.finished || me.lost {
+			return
+		}
+		if p := recover(); p != nil {
+			panic(p)
+		}
+		go l.substitute(false)
+	}()
+	l.atHome = false
+	if taken {
+		l.detach()
+	}
+	l.abandon()
+	l.lead(&me)
+}
+
+// detach tells the call that the loop goes on without it.
+func (l *Loop) detach() {
+	if c := l.current.handle.Conn(); c != nil {
+		l.current.call.Detached(c)
+	}
+	l.current = pending{}
+}
+
+// lead turns the loop until it has ended or the lead is lost.
+func (l *Loop) lead(me *leader) {
+	for l.broken == nil && !l.ended() {
+		if !me.home && l.homeWaits.CompareAndSwap(true, false) {
+			me.lost = true
+			l.homeTurn <- struct{}{}
+			return
+		}
+		l.yield()
+		err := l.turn(me)
+		if me.lost {
+			return
+		}
+		l.broken = err
+	}
+	l.end()
+	me.finished = true
+}
+
+// serve runs the calls that are ready, and reports whether the caller still leads.
+func (l *Loop) serve(me *leader) bool {
+	for l.served < len(l.ready) {
+		p := l.ready[l.served]
+		l.ready[l.served] = pending{}
+		l.served++
+		if c := p.handle.Conn(); c == nil || c.phase != phaseOpen {
+			p.call.Done(nil)
+			continue
+		}
+		l.run(p, me)
+		if me.lost {
+			return false
+		}
+	}
+	l.ready, l.served = l.ready[:0], 0
+	return true
+}
+
+// run runs one call. From publish on the loop may be led by another goroutine: what
+// it needs is in the loop, and nothing on this stack is touched before the token
+// has been taken back.
+func (l *Loop) run(p pending, me *leader) {
+	l.current = p
+	l.token.seq++
+	lead := Lead{l, l.token.seq}
+	returned := false
+	defer func() {
+		if !returned { // the user's code ends its goroutine
+			l.ran(p, lead, me)
+		}
+	}()
+	l.publish(lead.token)
+	p.call.Run(lead)
+	returned = true
+	l.ran(p, lead, me)
+}
+
+func (l *Loop) ran(p pending, lead Lead, me *leader) {
+	if lead.Hold() {
+		l.settle(p)
+		return
+	}
+	me.lost = true
+	l.Do(func(l *Loop) { l.settle(p) })
+}
+
+// settle ends a call and goes on with what its connection has received.
+func (l *Loop) settle(p pending) {
+	c := p.handle.Conn()
+	if c == nil {
+		p.call.Done(nil)
+		return
+	}
+	c.flags &^= flagCalling
+	p.call.Done(c)
+	if c.phase == phaseOpen {
+		c.deliver()
+		c.receive()
+	}
+}
+
+// publish puts the token up: from now on the watchdog may take the lead away.
+func (l *Loop) publish(token uint64) {
+	l.token.Store(token)
+	if l.watch && !dog.awake.Load() {
+		dog.rouse()
+	}
+}
+
+// Takeovers returns how often the lead was taken from user code that ran for too
+// long, and how often user code gave it away. Any goroutine may call it.
+func (l *Loop) Takeovers() (taken, left uint64) { return l.taken.Load(), l.left.Load() }
