@@ -88,6 +88,11 @@ func (c *Conn) stop(err error) {
 	if c.phase == phaseStopping {
 		return
 	}
+	if c.phase == phaseDetaching {
+		if done := c.takeDetaching(); done != nil {
+			defer done(-1, nil, err)
+		}
+	}
 	c.phase = phaseStopping
 	c.deadline, c.sendBy = 0, 0
 	c.loop.wheel.Cancel(&c.timer)

@@ -16,6 +16,7 @@ const (
 	phaseOpen                   // input is delivered, output is sent
 	phaseFlushing               // Close was called: output is sent, input is ignored
 	phaseLingering              // output is sent and ended: input is thrown away until the peer ends
+	phaseDetaching              // output is sent, then the descriptor goes to somebody else
 	phaseStopping               // over for the protocol; waiting for nothing to be in flight
 )
 
@@ -34,7 +35,7 @@ const (
 	flagDelivering                  // Data is running
 	flagAgain                       // Resume was called meanwhile
 	flagCalling                     // user code runs for it, or is about to
-	flagAway                        // the receive in flight was not submitted at home
+	flagDetached                    // the descriptor is somebody else's
 )
 
 // Conn is one connection. An idle one is this struct and nothing else.
@@ -61,6 +62,7 @@ type Conn struct {
 	queued   int    // bytes in out not yet sent
 	flags    flag
 	inflight uint8 // operations without terminal completion
+	armedBy  uint8 // the term of the leader that submitted the receive, as far as it fits
 	phase    phase
 }
 

@@ -36,9 +36,7 @@ func (c *Conn) receive() {
 		return
 	}
 	c.flags |= flagReceiving
-	if !c.loop.atHome {
-		c.flags |= flagAway
-	}
+	c.armedBy = uint8(c.loop.leader)
 	c.inflight++
 	c.loop.ring.Recv(c.token(ring.OpRecv), int(c.fd))
 }
@@ -50,10 +48,10 @@ func (c *Conn) pause() {
 	}
 }
 
-// bringHome ends a receive that was submitted by a substitute: its completions come
-// by way of that goroutine's thread. It is armed again when its end is reported.
+// bringHome ends a receive that another leader submitted: its completions come by way
+// of that goroutine's thread. It is armed again when its end is reported.
 func (c *Conn) bringHome() {
-	if c.flags&flagAway != 0 && c.loop.atHome && c.phase == phaseOpen {
+	if c.armedBy != uint8(c.loop.leader) && c.loop.atHome() && c.phase == phaseOpen {
 		c.cancelReceive()
 	}
 }
@@ -70,7 +68,7 @@ func (c *Conn) cancelReceive() {
 // received handles the completion of a receive.
 func (c *Conn) received(e *ring.Completion) {
 	if !e.More() {
-		c.flags &^= flagReceiving | flagAway
+		c.flags &^= flagReceiving
 	}
 	if e.HasBuffer() && (e.Res <= 0 || c.phase == phaseStopping) {
 		c.loop.ring.Release(e.BufID)
@@ -104,6 +102,11 @@ func (c *Conn) receiveFailed(errno syscall.Errno) {
 // arrived takes received bytes. When nothing is kept they are delivered where
 // they are; otherwise they join what is kept.
 func (c *Conn) arrived(e *ring.Completion) {
+	if c.phase == phaseDetaching {
+		c.keep(e.Buf)
+		c.loop.ring.Release(e.BufID)
+		return
+	}
 	if c.phase != phaseOpen {
 		c.loop.ring.Release(e.BufID)
 		c.discard(len(e.Buf))
@@ -124,7 +127,7 @@ func (c *Conn) arrived(e *ring.Completion) {
 // consumed ends a delivery out of a receive buffer: the rest is kept, the buffer
 // goes back.
 func (c *Conn) consumed(buf []byte, n int) {
-	if n < len(buf) && c.phase == phaseOpen {
+	if n < len(buf) && (c.phase == phaseOpen || c.phase == phaseDetaching) {
 		c.keep(buf[n:])
 	}
 	c.loop.lent = false

@@ -2,6 +2,8 @@ package conn
 
 import (
 	"runtime"
+	"sync/atomic"
+	"time"
 )
 
 // A Call is user code that a loop runs for a connection. While it runs no input
@@ -31,6 +33,26 @@ func (c *Conn) Call(call Call) {
 // Calling reports whether a call of the connection is not done.
 func (c *Conn) Calling() bool { return c.flags&flagCalling != 0 }
 
+// Start notes a call of the connection that somebody else runs, with the zero
+// Lead: no input is delivered until the one who does has called Finish. Deliver
+// lets input be delivered all the same.
+func (c *Conn) Start(call Call, deliver bool) Started {
+	if !deliver {
+		c.flags |= flagCalling
+	}
+	return Started{pending{c.Handle(), call}}
+}
+
+// Started is a call that runs elsewhere.
+type Started struct{ p pending }
+
+// Finish has the loop call Done. Any goroutine may call it, once; t is used to
+// tell the loop.
+func (s Started) Finish(t *Task) {
+	t.Value = func(l *Loop) { l.settle(s.p) }
+	s.p.handle.loop.Post(t)
+}
+
 type pending struct {
 	handle Handle
 	call   Call
@@ -57,15 +79,33 @@ func (ld Lead) Continue() { ld.loop.publish(ld.token) }
 // loop, and the caller may wait for what the loop does.
 func (ld Lead) Leave() {
 	ld.loop.left.Add(1)
-	go ld.loop.substitute(true)
+	go ld.loop.substitute()
 }
 
 // leader is a goroutine that turns a loop, or did.
 type leader struct {
-	home     bool // the goroutine that the loop's requests are best made on
-	lost     bool // it leads no more
-	finished bool // it may end
+	term     uint32 // its number
+	home     bool   // it is the one on whose thread the loop's requests are best made
+	lost     bool   // it leads no more
+	finished bool   // it may end
 }
+
+// home says which leader is at home, and whether it waits to be given the lead.
+// The others may replace one that has been away for too long.
+type home struct{ atomic.Uint64 }
+
+const homeWaits = 1
+
+func (h *home) is(term uint32) bool { return h.Load()>>1 == uint64(term) }
+func (h *home) settle(term uint32)  { h.Store(uint64(term) << 1) }
+func (h *home) wait(term uint32) bool {
+	return h.CompareAndSwap(uint64(term)<<1, uint64(term)<<1|homeWaits)
+}
+func (h *home) replace(old uint64, term uint32) bool { return h.CompareAndSwap(old, uint64(term)<<1) }
+
+// awayLimit is for how long a leader may be missed from home before the
+// substitute takes its place for good.
+const awayLimit = int64(100 * time.Millisecond)
 
 // Run turns the loop until it has ended. The calling goroutine becomes the loop's
 // home and is locked to its thread: the kernel completes requests on the thread
@@ -78,12 +118,28 @@ func (l *Loop) Run() error {
 	if l.watch {
 		dog.add(l)
 	}
-	l.runHome(false)
+	me := l.newLeader()
+	me.home = true
+	l.home.settle(me.term)
+	l.run(me)
 	return l.failure
 }
 
-func (l *Loop) runHome(lost bool) {
-	me := leader{home: true, lost: lost}
+// newLeader is called by the goroutine that leads now.
+func (l *Loop) newLeader() leader {
+	l.term++
+	return leader{term: l.term}
+}
+
+// substitute leads a loop whose leader is busy with user code, until home asks
+// for the lead.
+func (l *Loop) substitute() {
+	l.detach()
+	l.run(l.newLeader())
+}
+
+// run is what a leader's goroutine does.
+func (l *Loop) run(me leader) {
 	runtime.LockOSThread()
 	defer func() {
 		// An unlocked thread stays alive, as must what was submitted on it.
@@ -96,54 +152,38 @@ func (l *Loop) runHome(lost bool) {
 		}
 		// The other connections are not to blame for the Goexit: another
 		// goroutine goes on with the next completion.
-		go l.runHome(me.lost)
+		if me.home || !me.lost {
+			go l.run(me)
+		}
 	}()
 	for !me.finished {
-		if me.lost && !l.comeBack() {
-			me.finished = true
+		if me.lost && !l.comeBack(&me) {
 			return
 		}
-		me.lost = false
-		l.atHome = true
+		l.leader = me.term
 		l.abandon()
 		l.lead(&me)
 	}
 }
 
-// comeBack waits until the lead has been given back to the home goroutine, and
-// reports false when the loop has ended instead.
-func (l *Loop) comeBack() bool {
-	l.homeWaits.Store(true)
+// comeBack waits until the lead has been given back to the home goroutine. It
+// reports false when there is nothing to come back to.
+func (l *Loop) comeBack(me *leader) bool {
+	if !me.home || !l.home.wait(me.term) {
+		me.finished = true
+		return false
+	}
 	l.wake()
 	select {
 	case <-l.homeTurn:
-		return true
-	case <-l.done:
-		return false
-	}
-}
-
-// substitute leads a loop whose leader is busy with user code, until home asks
-// for the lead.
-func (l *Loop) substitute(taken bool) {
-	me := leader{}
-	runtime.LockOSThread()
-	defer func() {
+		me.lost = false
+		// User code may have undone it.
 		runtime.UnlockOSThread()
-		if me.finished || me.lost {
-			return
-		}
-		if p := recover(); p != nil {
-			panic(p)
-		}
-		go l.substitute(false)
-	}()
-	l.atHome = false
-	if taken {
-		l.detach()
+		runtime.LockOSThread()
+	case <-l.done:
+		me.finished = true
 	}
-	l.abandon()
-	l.lead(&me)
+	return !me.finished
 }
 
 // detach tells the call that the loop goes on without it.
@@ -156,10 +196,9 @@ func (l *Loop) detach() {
 
 // lead turns the loop until it has ended or the lead is lost.
 func (l *Loop) lead(me *leader) {
+	since := l.clock()
 	for l.broken == nil && !l.ended() {
-		if !me.home && l.homeWaits.CompareAndSwap(true, false) {
-			me.lost = true
-			l.homeTurn <- struct{}{}
+		if !me.home && l.settleHome(me, since) {
 			return
 		}
 		l.yield()
@@ -173,6 +212,25 @@ func (l *Loop) lead(me *leader) {
 	me.finished = true
 }
 
+// settleHome gives the lead to the home goroutine if that waits for it, and makes
+// its substitute the home goroutine if it has been away for long.
+func (l *Loop) settleHome(me *leader, since int64) (lost bool) {
+	h := l.home.Load()
+	if h&homeWaits != 0 {
+		l.home.Store(h &^ homeWaits)
+		me.lost = true
+		l.homeTurn <- struct{}{}
+		return true
+	}
+	if l.now-since > awayLimit && l.home.replace(h, me.term) {
+		me.home = true
+	}
+	return false
+}
+
+// atHome reports whether the leader is the home goroutine.
+func (l *Loop) atHome() bool { return l.home.is(l.leader) }
+
 // serve runs the calls that are ready, and reports whether the caller still leads.
 func (l *Loop) serve(me *leader) bool {
 	for l.served < len(l.ready) {
@@ -183,7 +241,7 @@ func (l *Loop) serve(me *leader) bool {
 			p.call.Done(nil)
 			continue
 		}
-		l.run(p, me)
+		l.call(p, me)
 		if me.lost {
 			return false
 		}
@@ -192,10 +250,10 @@ func (l *Loop) serve(me *leader) bool {
 	return true
 }
 
-// run runs one call. From publish on the loop may be led by another goroutine: what
+// call runs one call. From publish on the loop may be led by another goroutine: what
 // it needs is in the loop, and nothing on this stack is touched before the token
 // has been taken back.
-func (l *Loop) run(p pending, me *leader) {
+func (l *Loop) call(p pending, me *leader) {
 	l.current = p
 	l.token.seq++
 	lead := Lead{l, l.token.seq}

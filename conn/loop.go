@@ -70,17 +70,20 @@ type Loop struct {
 	served  int       // of them, have been
 	current pending   // the call that runs or ran last
 
-	token     token
-	watch     bool
-	atHome    bool          // the home goroutine leads
-	homeWaits atomic.Bool   // the home goroutine wants to lead
-	homeTurn  chan struct{} // and is told here that it does
-	taken     atomic.Uint64
-	left      atomic.Uint64
+	token    token
+	watch    bool
+	term     uint32 // of the newest leader
+	leader   uint32 // the term of the one that leads
+	home     home
+	homeTurn chan struct{} // tells the home goroutine that it leads again
+	taken    atomic.Uint64
+	left     atomic.Uint64
 
 	active []*Conn // whose callbacks are running, the innermost last
 	lent   bool    // the outermost is Data and reads from the receive buffer
 	lentID uint16  // with this number
+
+	detaching map[uint32]func(int, []byte, error) // what to tell, by slot
 
 	listeners []*Listener // by slot, nil where one has ended
 	listening int
@@ -111,7 +114,6 @@ func NewLoop(cfg Config) *Loop {
 		writeTimeout: int64(cfg.WriteTimeout),
 		inputLimit:   cfg.InputLimit,
 		watch:        cfg.Watch,
-		atHome:       true,
 		homeTurn:     make(chan struct{}, 1),
 		done:         make(chan struct{}),
 	}
@@ -221,7 +223,9 @@ func (l *Loop) end() {
 		}
 		l.table.each(func(c *Conn) {
 			c.stop(l.broken)
-			l.orphans = append(l.orphans, int(c.fd))
+			if c.flags&flagDetached == 0 {
+				l.orphans = append(l.orphans, int(c.fd))
+			}
 		})
 	} else {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
@@ -361,6 +365,7 @@ func (l *Loop) dispatch(e *ring.Completion) {
 	case ring.OpCancel:
 		c.flags &^= flagCancelling
 	}
+	c.detachIfQuiet()
 	c.endIfQuiet()
 }
 
@@ -409,7 +414,9 @@ func (l *Loop) feedStarved() {
 func (l *Loop) recycle() {
 	for i, c := range l.over {
 		l.over[i] = nil
-		l.closeFD(int(c.fd))
+		if c.flags&flagDetached == 0 {
+			l.closeFD(int(c.fd))
+		}
 		for c.out != nil {
 			c.popBlock()
 		}

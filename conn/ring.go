@@ -32,6 +32,8 @@ type Ring interface {
 	Shutdown(fd, how int)
 	// CloseFD closes a descriptor that has nothing in flight; no completion.
 	CloseFD(fd int)
+	// Forget is CloseFD for a descriptor that stays open, for somebody else.
+	Forget(fd int)
 	// Release gives a receive buffer back.
 	Release(id uint16)
 

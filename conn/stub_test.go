@@ -38,6 +38,7 @@ func (r *stub) Poll(ring.Token, int, uint32)       {}
 func (r *stub) Cancel(t, _ ring.Token)             {}
 func (r *stub) Shutdown(int, int)                  {}
 func (r *stub) CloseFD(fd int)                     { r.closed = append(r.closed, fd) }
+func (r *stub) Forget(int)                         {}
 func (r *stub) Release(uint16)                     { r.released++ }
 func (r *stub) Enter(time.Duration) error          { return r.fail }
 func (r *stub) Wake()                              {}

@@ -132,6 +132,6 @@ func (l *Loop) take(t uint64) bool {
 		return false
 	}
 	l.taken.Add(1)
-	go l.substitute(true)
+	go l.substitute()
 	return true
 }

@@ -281,3 +281,11 @@ func (r *Ring) CloseFD(fd int) {
 	r.files.forget(fd)
 	_ = unix.Close(fd)
 }
+
+// Forget tells that a descriptor with nothing in flight stays open, and is used
+// elsewhere from now on.
+func (r *Ring) Forget(fd int) {
+	r.files.forget(fd)
+	// It fails when the descriptor was never used here.
+	_ = unix.EpollCtl(r.epfd, unix.EPOLL_CTL_DEL, fd, nil)
+}

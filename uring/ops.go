@@ -150,6 +150,10 @@ func (r *Ring) CloseFD(fd int) {
 	e.SetFlags(sqeSkipSuccess)
 }
 
+// Forget tells that a descriptor with nothing in flight is used elsewhere from now
+// on. A ring remembers nothing of descriptors.
+func (r *Ring) Forget(fd int) {}
+
 // address returns where mapped memory is. It stays there, so the number may
 // outlive the call.
 func address(p []byte) uint64 {

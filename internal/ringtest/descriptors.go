@@ -11,6 +11,7 @@ import (
 
 // The number of a descriptor that was closed is soon that of another one.
 var descriptorTests = []test{
+	{"forgotten", forgottenDescriptor},
 	{"close", closeFD},
 	{"new life", numberIsUsedAgain},
 	{"new life in the same batch", numberIsUsedAgainInABatch},
@@ -219,5 +220,30 @@ func manyLives(t *testing.T, e Engine) {
 			t.Fatalf("ended with %s", ResultName(c.Res))
 		}
 		r.CloseFD(a)
+	}
+}
+
+// A forgotten descriptor is its new owner's: nothing that happens to it completes,
+// until an operation is made on it again.
+func forgottenDescriptor(t *testing.T, e Engine) {
+	r := e.open(t, buffers, bufferSize)
+	for i, pair := range pairs {
+		a, b := pair.make(t)
+		v := &Receiver{R: r, Tok: Token(ring.OpRecv, uint32(i)), FD: a}
+		v.Arm()
+		Write(t, b, []byte("ours"))
+		v.Until("the data", func() bool { return string(v.Data) == "ours" })
+		v.pause()
+		v.untilPaused()
+		r.Forget(a)
+		Write(t, b, []byte("theirs"))
+		r.Quiet()
+		got := make([]byte, 10)
+		if n, err := unix.Read(a, got); err != nil || string(got[:n]) != "theirs" {
+			t.Errorf("%s: the new owner read %q, %v", pair.name, got[:max(n, 0)], err)
+		}
+		Write(t, b, []byte(" again"))
+		v.resume()
+		v.Until("the data", func() bool { return string(v.Data) == "ours again" })
 	}
 }

@@ -20,6 +20,7 @@ type Ring interface {
 	Cancel(t, target ring.Token)
 	Shutdown(fd, how int)
 	CloseFD(fd int)
+	Forget(fd int)
 	Release(id uint16)
 	Enter(timeout time.Duration) error
 	Next(c *ring.Completion) bool

@@ -240,6 +240,10 @@ func (r *Ring) CloseFD(fd int) {
 	r.prepared = append(r.prepared, &op{kind: ring.OpNone, f: f})
 }
 
+// Forget hands a descriptor to somebody outside the simulated world, who closes it
+// at once.
+func (r *Ring) Forget(fd int) { r.CloseFD(fd) }
+
 func (r *Ring) stream(fd int, what any) *file {
 	f := r.open(fd, what)
 	if f.peer == nil {
