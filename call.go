@@ -2,55 +2,68 @@ package ringkit
 
 import (
 	"context"
-	"io"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/mapped"
 )
 
-// ServerContextKey is the key under which the context of a request has the
-// *Server that serves it.
-var ServerContextKey = &contextKey{"ringkit-server"}
-
-type contextKey struct{ name string }
-
-func (k *contextKey) String() string { return "ringkit context value " + k.name }
-
-// call is a standard handler answering one request on a goroutine. The goroutine
-// owns the response; the loop owns the connection. They meet in tasks posted to
-// the loop, and in the fields under mu.
+// call is a standard handler answering one request: a conn.Call, run by the loop or
+// by a goroutine. Whoever runs it owns the response; the loop owns the connection.
+// They meet where the runner still leads the loop, in tasks posted to the loop, and
+// in the fields under mu.
 type call struct {
 	w       *worker
+	s       *session
 	handle  conn.Handle
 	handler http.Handler
 	request *http.Request
-	cancel  context.CancelFunc
+	target  string
+	url     url.URL
+	ctx     callContext
 	resp    responseWriter
+	body    *requestBody // nil when there is none
+	lead    conn.Lead
 
-	next conn.Task // a piece of the answer: the goroutine waits before it posts again
-	last conn.Task // the end of it
+	route    route
+	began    time.Time // on a goroutine
+	blocked  bool      // the loop has gone on without it
+	returned bool
+	panicked any
+	stack    []byte
+	hijacked bool
+	away     bool   // it runs on a goroutine
+	onLoop   bool   // the loop makes the end of the answer, although it runs on a goroutine
+	last     []byte // the end of the answer, unless the loop makes it
 
-	mu   sync.Mutex
-	cond sync.Cond
-	wait bool // a piece has been posted and the queue has no room for the next
-	over bool // the connection is gone
-	full bool // the loop waits for the queue to drain; the loop's alone
+	started conn.Started
+	finish  conn.Task
+
+	piece conn.Task // a piece of the answer: the runner waits before it posts again
+
+	mu       sync.Mutex
+	cond     sync.Cond
+	wait     bool      // a piece has been posted and the queue has no room for the next
+	over     bool      // the connection is gone
+	deadline time.Time // for writing, zero for none
+	full     bool      // the loop waits for the queue to drain; the loop's alone
+	released bool      // the place in the pool has been given back
 }
 
 // newCall makes the call of the request that s has read. It copies what it needs:
 // the receive buffer is used again as soon as it returns.
-func newCall(s *session, h http.Handler, body []byte) (*call, *http1.Error) {
+func newCall(s *session, h http.Handler, body *requestBody) (*call, *http1.Error) {
 	o := s.c.Protocol().(*origin)
-	ctx, cancel := context.WithCancel(context.WithValue(o.ctx, ServerContextKey, s.w.srv))
-	r, err := newRequest(ctx, s, body)
-	if err != nil {
-		cancel()
+	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body}
+	c.ctx.parent, c.ctx.srv = o.ctx, s.w.srv
+	if err := c.newRequest(); err != nil {
 		return nil, err
 	}
-	c := &call{w: s.w, handle: s.c.Handle(), handler: h, request: r, cancel: cancel}
 	c.cond.L = &c.mu
 	c.resp = responseWriter{
 		call:      c,
@@ -58,94 +71,242 @@ func newCall(s *session, h http.Handler, body []byte) (*call, *http1.Error) {
 		minor:     s.req.Minor(),
 		keepAlive: s.keepAlive(),
 		length:    -1,
+		body:      s.w.takeBuffer(),
+		lines:     s.w.takeBuffer(),
+	}
+	if s.c.AtEOF() {
+		c.ctx.cancel(context.Canceled) // as it would have been, had it begun before
 	}
 	return c, nil
 }
 
-// run is the goroutine.
-func (c *call) run() {
-	returned := false
+// unread returns how much of a body has not arrived, 0 when that is unknown.
+func (s *session) unread() int64 {
+	return max(0, s.req.ContentLength()-s.body.Received())
+}
+
+// serve has the complete request answered by a standard handler.
+func (s *session) serve(h http.Handler, body []byte) {
+	c, err := newCall(s, h, gathered(&s.body, s.req.Chunked(), body))
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	s.step, s.std = stepBusy, c
+	if !s.goesAway(c.request) {
+		count(&s.w.counters.inline)
+		s.c.Call(c)
+		return
+	}
+	if !s.spawn(c, false) {
+		s.refuse(errSaturated)
+	}
+}
+
+// spawn runs a call on a goroutine, and reports false if there are too many.
+func (s *session) spawn(c *call, streams bool) bool {
+	c.route, c.away, c.onLoop = s.route, true, streams
+	c.started = s.c.Start(c, streams)
+	if s.w.srv.pool.run(c.runAway) {
+		return true
+	}
+	c.started.Cancel()
+	c.dispose()
+	s.std = nil
+	s.step = stepIdle
+	return false
+}
+
+// runAway is Run on a goroutine.
+func (c *call) runAway() {
+	c.began = time.Now()
 	defer func() {
-		// A handler that ends its goroutine is treated like one that panics.
-		c.end(returned, recover())
+		if c.route != noRoute && !c.hijacked {
+			c.w.srv.predict.took(c.route, time.Since(c.began))
+		}
+		c.release() // before the client can know that it has been answered
+		c.started.Finish(&c.finish)
+	}()
+	c.Run(conn.Lead{})
+}
+
+// release gives back the place of a call that runs on a goroutine.
+func (c *call) release() {
+	c.mu.Lock()
+	had := c.away && !c.released
+	c.released = true
+	c.mu.Unlock()
+	if had {
+		c.w.srv.pool.release()
+	}
+}
+
+// Run implements conn.Call.
+func (c *call) Run(lead conn.Lead) {
+	c.lead = lead
+	defer func() {
+		if !c.returned {
+			// A handler that ends its goroutine is treated like one that panics.
+			c.panicked, c.stack = recover(), debug.Stack()
+		}
+		c.end()
 	}()
 	c.handler.ServeHTTP(&c.resp, c.request)
-	returned = true
+	c.returned = true
 }
 
-func (c *call) end(returned bool, panicked any) {
-	defer c.cancel()
-	var last []byte
-	switch {
-	case returned:
-		last = c.resp.finish()
-	case c.resp.streaming, panicked == http.ErrAbortHandler:
-		c.resp.broken = true
-	default:
-		last = c.resp.fail()
+// end is called when the handler is over, on its goroutine.
+func (c *call) end() {
+	c.ctx.cancel(context.Canceled)
+	if c.body != nil {
+		c.body.end()
 	}
-	switch {
-	case returned, panicked == http.ErrAbortHandler:
-	case panicked == nil:
-		c.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", c.request.RemoteAddr, debug.Stack())
-	default:
-		c.w.srv.logf("ringkit: panic serving %s: %v\n%s", c.request.RemoteAddr, panicked, debug.Stack())
+	if c.away && !c.onLoop && !c.hijacked {
+		c.last = c.resp.end(nil, c.returned, c.panicked)
 	}
-	c.proceed(true) // whoever still writes has no connection any more
-	broken, end := c.resp.broken, c.resp.close
-	c.last.Value = func(*conn.Loop) { c.answered(last, broken, end) }
-	c.w.srv.release() // before the client can know that it has been answered
-	c.w.loop.Post(&c.last)
+	if !c.returned {
+		c.log()
+	}
 }
 
-// answered ends the call on the loop, and the connection with it if that is
-// broken or to be closed.
-func (c *call) answered(last []byte, broken, end bool) {
-	cn := c.handle.Conn()
+func (c *call) log() {
+	switch c.panicked {
+	case http.ErrAbortHandler:
+	case nil:
+		c.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", c.request.RemoteAddr, c.stack)
+	default:
+		c.w.srv.logf("ringkit: panic serving %s: %v\n%s", c.request.RemoteAddr, c.panicked, c.stack)
+	}
+}
+
+// Detached implements conn.Call.
+func (c *call) Detached(*conn.Conn) {
+	c.blocked = true
+	c.w.srv.predict.blocked(c.routeOfTarget(), time.Now())
+}
+
+// routeOfTarget does not use the request, which is the handler's to change.
+func (c *call) routeOfTarget() route {
+	for i := range len(c.target) {
+		if c.target[i] == '?' {
+			return routeOfPath(c.resp.method, c.target[:i])
+		}
+	}
+	return routeOfPath(c.resp.method, c.target)
+}
+
+// Done implements conn.Call: it answers what the handler has left to answer.
+func (c *call) Done(cn *conn.Conn) {
+	s := c.s
+	if c.blocked && c.request.Pattern != "" {
+		c.w.srv.predict.blocked(routeOfPattern(c.resp.method, c.request.Pattern), time.Now())
+	}
 	if cn == nil || cn.Closing() {
+		c.dispose()
+		s.abandoned(cn)
 		return
 	}
-	if broken {
-		cn.CloseLingering() // after what was sent before
-		return
+	if s.step == stepStream {
+		s.last = s.last || c.body.expects() || s.unread() > discardLimit
+		c.resp.close = c.resp.close || s.last
 	}
-	cn.Write(last)
+	if !c.away || c.onLoop {
+		buf := cn.Reserve(min(c.resp.room(), mapped.MaxBlock))
+		if p := c.resp.end(buf, c.returned, c.panicked); len(p) <= cap(buf) {
+			cn.Commit(p)
+		} else {
+			cn.Write(p)
+		}
+	} else {
+		cn.Write(c.last)
+	}
+	broken, last := c.resp.broken, c.resp.close || c.w.draining
+	c.dispose()
 	if cn.Closing() {
 		return
 	}
-	s := cn.State.(*session)
-	s.finished(end || c.w.draining)
-	if !cn.Closing() {
-		cn.Resume()
-		c.w.rest(cn, s)
+	if broken {
+		s.step, s.std = stepIdle, nil
+		cn.CloseLingering() // after what was sent before
+		return
 	}
+	rest := s.step == stepStream && !last
+	s.finished(last)
+	if rest {
+		s.step, s.discarded = stepDiscard, 0
+	}
+	s.proceed(cn)
 }
 
-// send posts a piece of the answer to the loop and waits until the connection
-// has room for more. It reports whether the connection is still there.
+// dispose takes the response away from the handler, which may have left a goroutine
+// behind that still has it.
+func (c *call) dispose() {
+	c.resp.over.Store(true)
+	c.w.putBuffer(c.resp.body)
+	c.w.putBuffer(c.resp.lines)
+	c.resp.body, c.resp.lines = nil, nil
+	c.proceed(true)
+}
+
+// send sends a piece of the answer and waits until the connection has room for
+// more. It reports whether the connection is still there.
 func (c *call) send(p []byte) bool {
+	if !c.lead.Hold() {
+		return c.post(p)
+	}
+	cn := c.handle.Conn()
+	if cn == nil || cn.Closing() {
+		c.lead.Continue()
+		return false
+	}
+	cn.Write(p)
+	if cn.Queued() <= outputHigh && cn.Loop().Watched() {
+		c.lead.Continue()
+		return true
+	}
+	// Only the loop can make room; and where nobody takes the lead from a handler
+	// that blocks, what it has sent might otherwise not leave before it returns.
+	c.full = cn.Queued() > outputHigh
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.wait && !c.over {
-		c.cond.Wait() // another goroutine's piece comes first
-	}
-	if c.over {
+	c.wait = c.full
+	c.lead.Leave()
+	return c.await()
+}
+
+// post has the loop send a piece.
+func (c *call) post(p []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.await() { // another goroutine's piece comes first
 		return false
 	}
 	c.wait = true
-	c.next.Value = func(*conn.Loop) { c.piece(p) }
-	c.w.loop.Post(&c.next)
-	for c.wait && !c.over {
-		c.cond.Wait()
-	}
-	return !c.over
+	c.piece.Value = func(*conn.Loop) { c.take(p) }
+	c.w.loop.Post(&c.piece)
+	return c.await()
 }
 
-// piece writes a piece of the answer, on the loop.
-func (c *call) piece(p []byte) {
+// await waits, with mu held, until there is room for a piece, and reports whether
+// the connection is still there.
+func (c *call) await() bool {
+	for c.wait && !c.over && !c.late() {
+		c.cond.Wait()
+	}
+	return !c.over && !c.late()
+}
+
+// late reports whether the deadline for writing has passed.
+func (c *call) late() bool {
+	c.resp.timedOut = c.resp.timedOut || !c.deadline.IsZero() && !time.Now().Before(c.deadline)
+	return c.resp.timedOut
+}
+
+// take writes a piece of the answer, on the loop.
+func (c *call) take(p []byte) {
 	cn := c.handle.Conn()
 	if cn == nil || cn.Closing() {
-		c.gone()
+		c.gone(nil)
 		return
 	}
 	cn.Write(p)
@@ -165,8 +326,14 @@ func (c *call) drained() {
 }
 
 // gone is called on the loop when the connection is over.
-func (c *call) gone() {
-	c.cancel()
+func (c *call) gone(err error) {
+	if err == conn.ErrDetached {
+		return // it is the handler's
+	}
+	c.ctx.cancel(context.Canceled)
+	if c.body != nil {
+		c.body.fail(errGone)
+	}
 	c.proceed(true)
 }
 
@@ -176,34 +343,4 @@ func (c *call) proceed(over bool) {
 	c.over = c.over || over
 	c.mu.Unlock()
 	c.cond.Broadcast()
-}
-
-// gatheredBody is a request body that is complete in memory.
-type gatheredBody struct {
-	data   []byte
-	at     int
-	closed bool
-}
-
-func (b *gatheredBody) Read(p []byte) (int, error) {
-	switch {
-	case b.closed:
-		return 0, http.ErrBodyReadAfterClose
-	case b.at == len(b.data):
-		return 0, io.EOF
-	}
-	n := copy(p, b.data[b.at:])
-	b.at += n
-	return n, nil
-}
-
-func (b *gatheredBody) Close() error {
-	b.closed = true
-	return nil
-}
-
-func (b *gatheredBody) rest() []byte {
-	rest := b.data[b.at:]
-	b.at = len(b.data)
-	return rest
 }

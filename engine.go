@@ -11,15 +11,13 @@ import (
 	"github.com/ringkit/ringkit/uring"
 )
 
-// Engine is how a server talks to the kernel.
+// Engine is how a server talks to the kernel. Auto is io_uring where it works for
+// this process, otherwise epoll; which of them and why is said once in the error log.
 type Engine uint8
 
 const (
-	// Auto is io_uring where it works for this process, otherwise epoll. Which of
-	// them and why is said once in the error log.
-	Auto Engine = iota
 	// IOUring is io_uring or an error that says why there is none.
-	IOUring
+	IOUring Engine = iota + 1
 	// Epoll is epoll, which every Linux has.
 	Epoll
 )

@@ -4,16 +4,13 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
 
 	"github.com/ringkit/ringkit/http1"
 )
 
 // HandlerFunc is a native handler. As [Server].Handler it runs on the event loop,
-// without a goroutine and without allocating, and so it must not block: while it
-// runs, the other connections of its loop wait. What may block belongs into a
-// standard handler, see [Exchange.Delegate].
+// without a goroutine and without allocating. It may block: see [Mode].
 //
 // A HandlerFunc is itself an http.Handler, so it can be mounted in any mux; there
 // it runs like any standard handler.
@@ -23,6 +20,7 @@ type HandlerFunc func(*Exchange)
 // returns, as are the byte slices it hands out; its strings stay valid. Its
 // methods are not safe for concurrent use.
 type Exchange struct {
+	n    *nativeCall
 	s    *session      // nil when mounted in a standard handler
 	r    *http.Request // then this is the request
 	body []byte
@@ -64,39 +62,8 @@ func (x *Exchange) end() {
 	if cap(out) > outKept {
 		out = nil
 	}
-	*x = Exchange{header: header, out: out}
+	*x = Exchange{n: x.n, header: header, out: out}
 }
-
-// run calls the handler and reports whether it returned. When it panicked the
-// request has been answered.
-func (x *Exchange) run(h HandlerFunc) (returned bool) {
-	defer func() {
-		if !returned {
-			x.panicked(recover())
-		}
-	}()
-	h(x)
-	return true
-}
-
-// panicked is called when the handler did not return. A nil value means that it
-// ended its goroutine, in which case the loop gives the connection up.
-func (x *Exchange) panicked(v any) {
-	s := x.s
-	x.end()
-	switch v {
-	case nil:
-		s.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peerAddr(s.c.FD()), debug.Stack())
-		return
-	case http.ErrAbortHandler:
-		s.c.CloseLingering() // after what answers earlier requests
-		return
-	}
-	s.w.srv.logf("ringkit: panic serving %s: %v\n%s", peerAddr(s.c.FD()), v, debug.Stack())
-	s.reject(errPanic)
-}
-
-var errPanic = &http1.Error{Status: 500, Reason: "the handler failed"}
 
 // Method returns the request method, such as "GET".
 func (x *Exchange) Method() string {
@@ -106,7 +73,7 @@ func (x *Exchange) Method() string {
 	if m := x.s.req.MethodID(); m != http1.Other {
 		return m.String()
 	}
-	return x.s.w.names.string(x.s.req.Method())
+	return x.n.names.string(x.s.req.Method())
 }
 
 // Path returns the path of the request, percent-decoded.
@@ -114,7 +81,7 @@ func (x *Exchange) Path() string {
 	if x.r != nil {
 		return x.r.URL.Path
 	}
-	raw := x.s.w.names.string(x.s.req.RawPath())
+	raw := x.n.names.string(x.s.req.RawPath())
 	if !strings.Contains(raw, "%") {
 		return raw
 	}
@@ -130,7 +97,7 @@ func (x *Exchange) RawPath() string {
 	if x.r != nil {
 		return x.r.URL.EscapedPath()
 	}
-	return x.s.w.names.string(x.s.req.RawPath())
+	return x.n.names.string(x.s.req.RawPath())
 }
 
 // RawQuery returns what follows the first question mark of the target.
@@ -138,7 +105,7 @@ func (x *Exchange) RawQuery() string {
 	if x.r != nil {
 		return x.r.URL.RawQuery
 	}
-	return x.s.w.names.string(x.s.req.RawQuery())
+	return x.n.names.string(x.s.req.RawQuery())
 }
 
 // Query returns the first value of a parameter in the query, or "". The query is
@@ -174,7 +141,7 @@ func (x *Exchange) Host() string {
 	if x.r != nil {
 		return x.r.Host
 	}
-	return x.s.w.names.string(x.s.req.Host())
+	return x.n.names.string(x.s.req.Host())
 }
 
 // Proto returns "HTTP/1.1" or "HTTP/1.0".
@@ -202,7 +169,7 @@ func (x *Exchange) Header(name string) string {
 		return x.r.Header.Get(name)
 	}
 	v, _ := x.s.req.Get(name)
-	return x.s.w.names.string(v)
+	return x.n.names.string(v)
 }
 
 // Headers goes through the request fields, names as they were sent; where the
@@ -224,7 +191,7 @@ func (x *Exchange) Headers() iter.Seq2[string, string] {
 		}
 		for i := range x.s.req.NumFields() {
 			name, value := x.s.req.Field(i)
-			if !yield(x.s.w.names.string(name), x.s.w.names.string(value)) {
+			if !yield(x.n.names.string(name), x.n.names.string(value)) {
 				return
 			}
 		}
@@ -256,7 +223,7 @@ func (x *Exchange) RemoteAddr() string {
 	if x.r != nil {
 		return x.r.RemoteAddr
 	}
-	return peerAddr(x.s.c.FD())
+	return x.n.remoteAddr()
 }
 
 // SetStatus sets the status code of the answer; 200 is the default. A code that
@@ -289,7 +256,7 @@ func (x *Exchange) AddHeader(name, value string) {
 	}
 	// Handlers set the same few literals again and again: their lines are
 	// remembered by the identity of the strings.
-	m := x.s.w.lines.find(name, value)
+	m := x.n.lines.find(name, value)
 	if m.line == nil {
 		before := x.has
 		x.has = 0
@@ -400,8 +367,7 @@ func (x *Exchange) Error(status int, text string) {
 	x.out = append(append(x.out[:0], text...), '\n')
 }
 
-// Delegate hands the request to a standard handler, which runs on a goroutine of
-// its own and may block. It takes effect when the native handler returns; what
+// Delegate hands the request to a standard handler. It takes effect when the native handler returns; what
 // that has written and set is dropped. The last call counts.
 func (x *Exchange) Delegate(h http.Handler) { x.delegate = h }
 

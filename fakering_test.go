@@ -74,7 +74,7 @@ func turning(t testing.TB, h http.Handler, input string) (*fakeRing, *conn.Loop)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.loop.Adopt(-1, &origin{w, t.Context()})
+	w.loop.Adopt(-1, &origin{worker: w, ctx: t.Context()})
 	return f, w.loop
 }
 

@@ -20,13 +20,7 @@ func TestMaxConcurrent(t *testing.T) {
 			}
 			fmt.Fprint(w, r.URL.Path)
 		})
-		s := serve(t, e, &Server{MaxConcurrent: most, Handler: HandlerFunc(func(x *Exchange) {
-			if x.Path() == "/native" {
-				x.WriteString("native")
-				return
-			}
-			x.Delegate(blocking)
-		})})
+		s := serve(t, e, &Server{Mode: Goroutine, MaxConcurrent: most, MaxQueued: -1, Handler: blocking})
 		var waiting []*peer
 		for range most {
 			p := s.dial()
@@ -40,13 +34,13 @@ func TestMaxConcurrent(t *testing.T) {
 			if a.status != 503 || a.get("Retry-After") != "1" || a.get("Connection") != "" || !strings.HasPrefix(a.body, "503 Service Unavailable: ") {
 				t.Errorf("%d with Retry-After %q, Connection %q: %q", a.status, a.get("Retry-After"), a.get("Connection"), a.body)
 			}
-			// What needs no goroutine is answered all the same, in its order, and
-			// the body of what is refused is passed over.
-			p.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello" + "GET /native HTTP/1.1\r\nHost: test\r\n\r\n")
-			if a := p.answer("POST"); a.status != 503 {
-				t.Errorf("POST: %d, want 503", a.status)
+			// The body of what is refused is passed over.
+			p.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello" + "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+			for _, method := range []string{"POST", "GET"} {
+				if a := p.answer(method); a.status != 503 {
+					t.Errorf("%s: %d, want 503", method, a.status)
+				}
 			}
-			p.expectAnswer(200, "native")
 		}
 		p.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
 		if a := p.answer("HEAD"); a.status != 503 {
@@ -60,7 +54,7 @@ func TestMaxConcurrent(t *testing.T) {
 
 		// Requests that come one after the other are one at a time: who has its
 		// answer may ask again.
-		one := serve(t, e, &Server{MaxConcurrent: 1, Handler: blocking}).dial()
+		one := serve(t, e, &Server{Mode: Goroutine, MaxConcurrent: 1, MaxQueued: -1, Handler: blocking}).dial()
 		for i := range 300 {
 			if a := one.get("/"); a.status != 200 {
 				t.Fatalf("request %d: %d, want 200", i, a.status)
@@ -72,7 +66,7 @@ func TestMaxConcurrent(t *testing.T) {
 func TestNoMaxConcurrent(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		began, goOn := make(chan bool), make(chan bool)
-		s := serve(t, e, &Server{MaxConcurrent: -1, Handler: std(func(w http.ResponseWriter, r *http.Request) {
+		s := serve(t, e, &Server{Mode: Goroutine, MaxConcurrent: -1, Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			began <- true
 			<-goOn
 		})})

@@ -30,7 +30,7 @@ func newListener(srv *Server, l net.Listener, ctx context.Context) *listener {
 		worker: srv.workers[len(srv.listeners)%len(srv.workers)],
 	}
 	for _, w := range srv.workers {
-		ln.origins = append(ln.origins, &origin{w, ctx})
+		ln.origins = append(ln.origins, &origin{worker: w, ctx: ctx, addr: ln.addr})
 	}
 	return ln
 }
@@ -55,6 +55,9 @@ func (ln *listener) endError(err error) error {
 
 func (ln *listener) accepted(fd int) {
 	o := ln.origins[ln.srv.pick()]
+	if ln.srv.hooked() {
+		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: &peerConn{}}
+	}
 	if o.worker == ln.worker {
 		o.loop.Adopt(fd, o)
 		return

@@ -1,35 +1,40 @@
 package ringkit
 
 import (
-	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/ringkit/ringkit/http1"
 )
 
 var errTarget = &http1.Error{Status: 400, Reason: "the request target is no valid URI"}
 
-// newRequest makes the net/http form of the request that s has read.
-func newRequest(ctx context.Context, s *session, body []byte) (*http.Request, *http1.Error) {
+// newRequest makes the net/http form of the request that the session has read. All
+// strings are parts of one copy of the head.
+func (c *call) newRequest() *http1.Error {
+	s := c.s
 	req := &s.req
-	target := string(req.Target())
-	u, err := parseTarget(target, req.Form())
+	head := append([]byte(nil), req.Head()...)
+	req.Rebase(head)
+	c.target = shared(req.Target())
+	u, err := c.parseTarget(req)
 	if err != nil {
-		return nil, errTarget
+		return errTarget
 	}
-	r := &http.Request{
+	addrs := s.w.addressesOf(s.c)
+	c.ctx.local = addrs.local
+	r := http.Request{
 		Method:        methodString(req),
 		URL:           u,
 		Proto:         protoName(req.Minor()),
 		ProtoMajor:    1,
 		ProtoMinor:    req.Minor(),
 		Header:        headerOf(req),
-		Host:          string(req.Host()),
-		RequestURI:    target,
-		RemoteAddr:    peerAddr(s.c.FD()),
+		Host:          shared(req.Host()),
+		RequestURI:    c.target,
+		RemoteAddr:    addrs.remote,
 		ContentLength: max(req.ContentLength(), 0),
 		Body:          http.NoBody,
 		Close:         !req.KeepAlive(),
@@ -37,32 +42,61 @@ func newRequest(ctx context.Context, s *session, body []byte) (*http.Request, *h
 	if req.Chunked() {
 		r.TransferEncoding = []string{"chunked"}
 		r.ContentLength = -1
-		r.Trailer = trailerOf(&s.body)
+		r.Trailer = announcedTrailers(req)
 	}
-	if len(body) > 0 {
-		r.Body = &gatheredBody{data: slices.Clone(body)}
+	if c.body != nil {
+		r.Body = c.body
 	}
-	return r.WithContext(ctx), nil
+	c.request = r.WithContext(&c.ctx)
+	if c.body != nil {
+		c.body.request = c.request
+	}
+	return nil
 }
 
-// parseTarget makes a URL of a request target (RFC 9112, section 3.2).
-func parseTarget(target string, form http1.Form) (*url.URL, error) {
-	if form == http1.AuthorityForm {
+// shared makes a string of bytes that are never changed again.
+func shared(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// parseTarget makes a URL of the request target (RFC 9112, section 3.2).
+func (c *call) parseTarget(req *http1.Request) (*url.URL, error) {
+	if req.Form() == http1.AuthorityForm {
 		// Only the authority is there; a scheme makes it a URL.
-		u, err := url.ParseRequestURI("http://" + target)
+		u, err := url.ParseRequestURI("http://" + c.target)
 		if err == nil {
 			u.Scheme = ""
 		}
 		return u, err
 	}
-	return url.ParseRequestURI(target)
+	if req.Form() == http1.OriginForm && plainPath(req.RawPath()) {
+		c.url = url.URL{Path: shared(req.RawPath()), RawQuery: shared(req.RawQuery())}
+		c.url.ForceQuery = req.HasQuery() && c.url.RawQuery == ""
+		return &c.url, nil
+	}
+	return url.ParseRequestURI(c.target)
 }
+
+// plainPath reports whether a path is the same decoded, and encoded again.
+func plainPath(path []byte) bool {
+	for _, b := range path {
+		if b >= 128 || !plainPathBytes[b] {
+			return false
+		}
+	}
+	return true
+}
+
+var plainPathBytes = func() (t [128]bool) {
+	for _, b := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@") {
+		t[b] = true
+	}
+	return t
+}()
 
 func methodString(req *http1.Request) string {
 	if m := req.MethodID(); m != http1.Other {
 		return m.String()
 	}
-	return string(req.Method())
+	return shared(req.Method())
 }
 
 // headerOf collects the fields of a request without those that have a place of
@@ -79,11 +113,34 @@ func headerOf(req *http1.Request) http.Header {
 			continue
 		}
 		if old, ok := h[key]; ok {
-			h[key] = append(old, string(value))
+			h[key] = append(old, shared(value))
 			continue
 		}
-		values[i] = string(value)
+		values[i] = shared(value)
 		h[key] = values[i : i+1 : i+1]
+	}
+	return h
+}
+
+// announcedTrailers has a key for each field that is announced to come behind the
+// body.
+func announcedTrailers(req *http1.Request) (h http.Header) {
+	for i := range req.NumFields() {
+		name, value := req.Field(i)
+		if http1.CanonicalName(name) != "Trailer" {
+			continue
+		}
+		for field := range strings.SplitSeq(string(value), ",") {
+			field = http.CanonicalHeaderKey(strings.TrimSpace(field))
+			switch field {
+			case "", "Transfer-Encoding", "Trailer", "Content-Length":
+				continue
+			}
+			if h == nil {
+				h = make(http.Header)
+			}
+			h[field] = nil
+		}
 	}
 	return h
 }

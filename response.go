@@ -1,11 +1,13 @@
 package ringkit
 
 import (
-	"maps"
+	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringkit/ringkit/http1"
@@ -21,9 +23,11 @@ type responseWriter struct {
 	keepAlive bool
 
 	header    http.Header
-	sent      http.Header // as it was at WriteHeader
-	status    int         // 0 before WriteHeader
-	length    int64       // declared by the handler, -1 if it was not
+	status    int    // 0 before WriteHeader
+	lines     []byte // the field lines as they were at WriteHeader
+	has       field  // what is among them
+	announced string // trailers
+	length    int64  // declared by the handler, -1 if it was not
 	written   int64
 	body      []byte // gathered
 	framing   http1.Framing
@@ -31,11 +35,18 @@ type responseWriter struct {
 	close     bool // the connection ends behind this answer
 	broken    bool // the connection has to be reset
 	gone      bool // the peer is gone
+	timedOut  bool // the deadline for writing has passed
+
+	over      atomic.Bool // the handler has returned
+	mustClose atomic.Bool // the loop knows that the connection ends
 }
 
 var _ interface {
 	http.ResponseWriter
 	http.Flusher
+	http.Hijacker
+	io.StringWriter
+	io.ReaderFrom
 } = (*responseWriter)(nil)
 
 // Header implements http.ResponseWriter.
@@ -51,24 +62,82 @@ func (w *responseWriter) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic("ringkit: invalid WriteHeader code " + strconv.Itoa(status))
 	}
-	if w.status != 0 {
+	switch {
+	case w.over.Load():
+		w.call.w.srv.logf("ringkit: WriteHeader(%d) after the handler has returned", status)
+	case w.call.hijacked:
+		w.call.w.srv.logf("ringkit: WriteHeader(%d) on a hijacked connection", status)
+	case w.status != 0:
 		w.call.w.srv.logf("ringkit: superfluous WriteHeader(%d) after %d for %s %s",
 			status, w.status, w.call.request.Method, w.call.request.URL.Path)
-		return
-	}
-	if status < 200 && status != http.StatusSwitchingProtocols {
+	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.interim(status)
+	default:
+		w.status = status
+		w.snapshot()
+	}
+}
+
+// snapshot encodes the header as it is now.
+func (w *responseWriter) snapshot() {
+	for name, values := range w.header {
+		switch name {
+		case "Content-Length":
+			w.declare(values)
+			continue
+		case "Transfer-Encoding":
+			continue
+		case "Connection":
+			w.options(values)
+			continue
+		case "Server":
+			w.has |= hasServer
+		case "Date":
+			w.has |= hasDate
+		case "Content-Type":
+			w.has |= hasContentType
+		case "Content-Encoding":
+			if len(values) > 0 && values[0] != "" {
+				w.has |= hasContentType // of the content before it was encoded, which nobody can see
+			}
+		case "Trailer":
+			w.announced = strings.Join(values, ",")
+		default:
+			if strings.HasPrefix(name, http.TrailerPrefix) {
+				continue
+			}
+		}
+		w.lines = appendValues(w.lines, name, values)
+	}
+}
+
+func (w *responseWriter) declare(values []string) {
+	if len(values) == 0 {
 		return
 	}
-	w.status = status
-	w.sent = maps.Clone(w.header)
-	if cl := w.sent.Get("Content-Length"); cl != "" {
-		n, err := strconv.ParseUint(cl, 10, 63)
-		if err != nil {
-			w.call.w.srv.logf("ringkit: invalid Content-Length %q set by a handler", cl)
-			delete(w.sent, "Content-Length")
-		} else {
-			w.length = int64(n)
+	n, err := strconv.ParseUint(values[0], 10, 63)
+	if err != nil {
+		w.call.w.srv.logf("ringkit: invalid Content-Length %q set by a handler", values[0])
+		return
+	}
+	w.length = int64(n)
+}
+
+// options handles Connection: persistence is the server's, which close asks it to
+// end; other options are the handler's.
+func (w *responseWriter) options(values []string) {
+	for _, list := range values {
+		var others []string
+		for option := range strings.SplitSeq(list, ",") {
+			switch option = strings.TrimSpace(option); {
+			case strings.EqualFold(option, "close"):
+				w.close = true
+			case option != "" && !strings.EqualFold(option, "keep-alive"):
+				others = append(others, option)
+			}
+		}
+		if others != nil {
+			w.lines = appendValues(w.lines, "Connection", []string{strings.Join(others, ", ")})
 		}
 	}
 }
@@ -79,6 +148,9 @@ func (w *responseWriter) interim(status int) {
 	if w.minor == 0 || w.gone {
 		return
 	}
+	if status == http.StatusContinue && w.call.body != nil {
+		w.call.body.push(nil) // it is not sent a second time
+	}
 	p := http1.AppendStatusLine(nil, status)
 	for name, values := range w.header {
 		if name != "Content-Length" && name != "Transfer-Encoding" {
@@ -88,6 +160,13 @@ func (w *responseWriter) interim(status int) {
 	w.gone = !w.call.send(http1.AppendEnd(p))
 }
 
+// proceedWithBody asks a client that waits for it to send the body.
+func (w *responseWriter) proceedWithBody() {
+	if !w.streaming {
+		w.call.send(continueLine)
+	}
+}
+
 // Write implements http.ResponseWriter.
 func (w *responseWriter) Write(p []byte) (int, error) { return write(w, p) }
 
@@ -95,8 +174,8 @@ func (w *responseWriter) Write(p []byte) (int, error) { return write(w, p) }
 func (w *responseWriter) WriteString(s string) (int, error) { return write(w, s) }
 
 func write[T []byte | string](w *responseWriter, p T) (int, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+	if err := w.writable(); err != nil {
+		return 0, err
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -124,10 +203,56 @@ func write[T []byte | string](w *responseWriter, p T) (int, error) {
 	}
 }
 
+// writable begins the answer, if it has not begun, and says why nothing can be
+// written to it.
+func (w *responseWriter) writable() error {
+	switch {
+	case w.over.Load():
+		return errReturned
+	case w.call.hijacked:
+		return http.ErrHijacked
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return nil
+}
+
 // sniff keeps the beginning of a body that is not sent, to find its type.
 func (w *responseWriter) sniff(p []byte) {
 	if len(w.body) < 512 {
 		w.body = append(w.body, p...)
+	}
+}
+
+// ReadFrom implements io.ReaderFrom: it saves io.Copy a buffer of its own, and
+// keeps no more than maxAnswer bytes in memory however much there is to read.
+func (w *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
+	if err := w.writable(); err != nil {
+		return 0, err
+	}
+	if w.method == http1.HEAD || w.length >= 0 || !http1.BodyAllowed(http1.GET, w.status) {
+		// Where the length matters, each piece is looked at before it counts.
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	for {
+		if len(w.body) == maxAnswer {
+			if err := w.stream(); err != nil {
+				return n, err
+			}
+		}
+		w.body = slices.Grow(w.body, min(32<<10, maxAnswer-len(w.body)))
+		at := len(w.body)
+		k, err := r.Read(w.body[at:min(cap(w.body), maxAnswer)])
+		w.body = w.body[:at+k]
+		n += int64(k)
+		w.written += int64(k)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
 	}
 }
 
@@ -136,16 +261,51 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for http.ResponseController.
 func (w *responseWriter) FlushError() error {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+	if err := w.writable(); err != nil {
+		return err
 	}
 	return w.stream()
+}
+
+// CloseNotify implements http.CloseNotifier, which is deprecated and still asked for.
+func (w *responseWriter) CloseNotify() <-chan bool {
+	gone := make(chan bool, 1)
+	w.call.ctx.AfterFunc(func() {
+		if !w.over.Load() {
+			gone <- true
+		}
+	})
+	return gone
+}
+
+// EnableFullDuplex is for http.ResponseController: reading the body and writing the
+// answer at the same time is always possible.
+func (w *responseWriter) EnableFullDuplex() error { return nil }
+
+// SetReadDeadline is for http.ResponseController.
+func (w *responseWriter) SetReadDeadline(t time.Time) error {
+	if b := w.call.body; b != nil {
+		b.setDeadline(t)
+	}
+	return nil
+}
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *responseWriter) SetWriteDeadline(t time.Time) error {
+	c := w.call
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	if !t.IsZero() {
+		time.AfterFunc(time.Until(t), c.cond.Broadcast)
+	}
+	return nil
 }
 
 // stream sends the head, if it has not been sent, and the gathered body.
 func (w *responseWriter) stream() error {
 	if w.gone {
-		return errGone
+		return w.errGone()
 	}
 	var p []byte
 	if !w.streaming {
@@ -155,12 +315,22 @@ func (w *responseWriter) stream() error {
 	p = w.appendBody(p)
 	if len(p) > 0 && !w.call.send(p) {
 		w.gone = true
-		return errGone
+		return w.errGone()
 	}
 	return nil
 }
 
-var errGone = errorString("the client is gone")
+func (w *responseWriter) errGone() error {
+	if w.timedOut {
+		return os.ErrDeadlineExceeded
+	}
+	return errGone
+}
+
+var (
+	errGone     = errorString("the client is gone")
+	errReturned = errorString("the handler has returned")
+)
 
 // appendBody appends the gathered body in its framing and empties it.
 func (w *responseWriter) appendBody(dst []byte) []byte {
@@ -174,10 +344,32 @@ func (w *responseWriter) appendBody(dst []byte) []byte {
 	return dst
 }
 
-// finish returns what is left to send when the handler has returned.
-func (w *responseWriter) finish() []byte {
+// room returns how many bytes end needs, about.
+func (w *responseWriter) room() int {
+	return headRoom + len(w.call.w.srv.Name) + len(w.lines) + len(w.body)
+}
+
+// end appends what is left to send when the handler is over, and decides whether
+// the connection can go on.
+func (w *responseWriter) end(dst []byte, returned bool, panicked any) []byte {
+	if !returned {
+		if w.streaming || panicked == http.ErrAbortHandler {
+			w.broken = true
+			return dst
+		}
+		return w.appendFailure(dst)
+	}
+	return w.finish(dst)
+}
+
+// finish is end for a handler that has returned.
+func (w *responseWriter) finish(dst []byte) []byte {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.timedOut || w.gone {
+		w.broken = true
+		return dst
 	}
 	if w.length >= 0 && w.written != w.length && w.method != http1.HEAD && http1.BodyAllowed(w.method, w.status) {
 		// Less than was promised: the client must not take the next answer for
@@ -185,68 +377,59 @@ func (w *responseWriter) finish() []byte {
 		w.close = true
 		if w.streaming {
 			w.broken = true
-			return nil
+			return w.appendBody(dst)
 		}
 	}
-	var p []byte
 	trailers := w.trailers()
 	if !w.streaming {
 		length := w.length
 		if length < 0 && (w.method != http1.HEAD || w.written > 0) && (trailers == nil || w.minor == 0) {
 			length = w.written
 		}
-		p = w.appendHead(p, length)
+		dst = w.appendHead(dst, length)
 	}
-	p = w.appendBody(p)
+	dst = w.appendBody(dst)
 	if w.framing == http1.Chunked {
-		p = append(http1.AppendTrailerStart(p), trailers...)
-		p = http1.AppendEnd(p)
+		dst = append(http1.AppendTrailerStart(dst), trailers...)
+		dst = http1.AppendEnd(dst)
 	}
-	return p
+	return dst
 }
 
-// fail returns the answer for a handler that did not return.
-func (w *responseWriter) fail() []byte {
-	w.header, w.sent = nil, http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
+// appendFailure appends the answer for a handler that did not return.
+func (w *responseWriter) appendFailure(dst []byte) []byte {
+	w.lines = append(w.lines[:0], "Content-Type: text/plain; charset=utf-8\r\n"...)
+	w.has, w.announced = hasContentType, ""
 	w.status, w.length, w.close = http.StatusInternalServerError, -1, true
 	w.body = append(w.body[:0], "500 Internal Server Error: "+errPanic.Reason+"\n"...)
-	return w.appendBody(w.appendHead(nil, int64(len(w.body))))
+	return w.appendBody(w.appendHead(dst, int64(len(w.body))))
 }
 
 // appendHead appends the head of the answer, for a body of the given length, -1
 // when that is unknown.
 func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
-	h := w.sent
 	w.framing = http1.ResponseFraming(w.method, w.minor, w.status, length)
-	w.close = w.close || !w.keepAlive || w.call.w.srv.stopping.Load() || w.framing == http1.UntilClose ||
-		slices.ContainsFunc(h["Connection"], func(v string) bool { return listHas(v, "close") })
+	w.close = w.close || !w.keepAlive || w.call.w.srv.stopping.Load() || w.framing == http1.UntilClose || w.mustClose.Load()
 
 	dst = http1.AppendStatusLine(dst, w.status)
-	if _, set := h["Server"]; !set {
+	if w.has&hasServer == 0 {
 		dst = appendServer(dst, w.call.w.srv.Name)
 	}
-	if _, set := h["Date"]; !set {
+	if w.has&hasDate == 0 {
 		dst = appendDate(dst, time.Now())
 	}
-	for name, values := range h {
-		switch name {
-		case "Content-Length", "Transfer-Encoding", "Connection":
-		default:
-			if !strings.HasPrefix(name, http.TrailerPrefix) {
-				dst = appendValues(dst, name, values)
-			}
-		}
-	}
+	dst = append(dst, w.lines...)
 	dst = w.appendType(dst)
 	dst = w.appendFraming(dst, length)
-	dst = appendPersistence(dst, w.minor, !w.close)
+	if w.status != http.StatusSwitchingProtocols {
+		dst = appendPersistence(dst, w.minor, !w.close)
+	}
 	return http1.AppendEnd(dst)
 }
 
 // appendType adds the Content-Type that the body looks like, when none is set.
 func (w *responseWriter) appendType(dst []byte) []byte {
-	_, set := w.sent["Content-Type"]
-	if set || len(w.body) == 0 || w.sent.Get("Content-Encoding") != "" {
+	if w.has&hasContentType != 0 || len(w.body) == 0 {
 		return dst
 	}
 	return http1.AppendField(dst, "Content-Type", http.DetectContentType(w.body))
@@ -272,7 +455,7 @@ func (w *responseWriter) trailers() (trailers []byte) {
 	for name, values := range w.header {
 		if key, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
 			trailers = appendValues(trailers, key, values)
-		} else if slices.ContainsFunc(w.sent["Trailer"], func(v string) bool { return listHas(v, name) }) {
+		} else if w.announced != "" && listHas(w.announced, name) {
 			trailers = appendValues(trailers, name, values)
 		}
 	}

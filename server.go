@@ -30,6 +30,7 @@ const (
 	DefaultMaxHeaderBytes    = 64 << 10
 	DefaultMaxBodyBytes      = 10 << 20
 	DefaultMaxConcurrent     = 16384
+	DefaultMaxQueued         = 1024
 )
 
 // Server is an HTTP server. Its fields have the names and meanings of
@@ -41,10 +42,11 @@ type Server struct {
 	// means ":http". Port 0 lets the system choose: see Addrs.
 	Addr string
 
-	// Handler answers the requests; nil means http.DefaultServeMux. A
-	// HandlerFunc runs on the event loop. Any other handler runs on a goroutine
-	// for the time of its request.
+	// Handler answers the requests; nil means http.DefaultServeMux.
 	Handler http.Handler
+
+	// Mode is where handlers run; the default is Auto.
+	Mode Mode
 
 	// ReadHeaderTimeout is the time a request head may take from its first byte: a
 	// client that takes longer gets a 408. It is also the time a new connection
@@ -67,13 +69,18 @@ type Server struct {
 	// Default 64 KiB, of which the request line may have 8 KiB (else 414).
 	MaxHeaderBytes int
 
-	// MaxBodyBytes bounds the body of a request: more is answered with a 413. The
-	// body is complete in memory before the handler runs. Default 10 MiB.
+	// MaxBodyBytes bounds the body of a request: more is answered with a 413, or
+	// ends the reading of a body whose length was not announced with an
+	// *http.MaxBytesError. A body of up to 64 KiB is complete in memory before the
+	// handler runs, for a HandlerFunc any body is. Default 10 MiB; http.Server has
+	// no limit.
 	MaxBodyBytes int64
 
-	// MaxConcurrent bounds the number of handlers that run on goroutines: beyond
-	// it the answer is a 503 with Retry-After. Default 16384.
+	// MaxConcurrent bounds the number of handlers that run on goroutines, and
+	// MaxQueued the number of requests that wait for one of them to end: beyond
+	// both the answer is a 503 with Retry-After. Defaults 16384 and 1024.
 	MaxConcurrent int
+	MaxQueued     int
 
 	// Loops is the number of event loops, each with a thread of its own; 0 means
 	// one for each CPU that the process may use (GOMAXPROCS).
@@ -94,6 +101,17 @@ type Server struct {
 	// from; nil means context.Background().
 	BaseContext func(net.Listener) context.Context
 
+	// ConnContext, if set, changes the context of the requests of a connection,
+	// which derives from that of its listener. It is called on the event loop,
+	// once for each connection, and must not block. The connection can tell its
+	// addresses and be closed, nothing else.
+	ConnContext func(ctx context.Context, c net.Conn) context.Context
+
+	// ConnState, if set, is called when a connection changes its state, as
+	// http.Server does. It is called on the event loop and must not block. The
+	// connection is the one ConnContext gets.
+	ConnState func(net.Conn, http.ConnState)
+
 	engines *engineMaker              // nil for kernelEngines; set by tests
 	newRing func() (conn.Ring, error) // nil for the kernel's; set by tests
 	clock   func() int64              // nil for the system's; set by tests
@@ -103,10 +121,12 @@ type Server struct {
 	listeners  []*listener
 	onShutdown []func()
 	listening  sync.WaitGroup // listeners that accept
-	running    atomic.Int64   // handlers on goroutines
-	stopping   atomic.Bool    // Shutdown or Close was called
+	pool       pool           // handlers on goroutines
+	predict    predictor
+	stopping   atomic.Bool // Shutdown or Close was called
 	limits     http1.Limits
-	native     HandlerFunc // Handler, if it is one
+	native     HandlerFunc  // Handler, if it is one
+	standard   *http.Server // what programs find that look for net/http's server
 }
 
 // ListenAndServe listens on srv.Addr and serves until the server is shut down or
@@ -224,6 +244,12 @@ func (srv *Server) resolve() {
 		srv.Handler = http.DefaultServeMux
 	}
 	srv.native, _ = srv.Handler.(HandlerFunc)
+	srv.standard = &http.Server{
+		Addr: srv.Addr, Handler: srv.Handler, ErrorLog: srv.ErrorLog, MaxHeaderBytes: srv.MaxHeaderBytes,
+		ReadHeaderTimeout: srv.ReadHeaderTimeout, IdleTimeout: srv.IdleTimeout,
+	}
+	srv.pool.most = orDefault(srv.MaxConcurrent, DefaultMaxConcurrent)
+	srv.pool.mostQueued = max(0, orDefault(srv.MaxQueued, DefaultMaxQueued))
 	srv.limits = http1.Limits{
 		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
 		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),
@@ -238,18 +264,6 @@ func (srv *Server) abandonStart() {
 	}
 	srv.workers = nil
 }
-
-// acquire takes a place for a handler on a goroutine, if there is one.
-func (srv *Server) acquire() bool {
-	most := orDefault(srv.MaxConcurrent, DefaultMaxConcurrent)
-	if srv.running.Add(1) > int64(most) && most > 0 {
-		srv.running.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (srv *Server) release() { srv.running.Add(-1) }
 
 // run turns a loop until it ends. When its ring fails, which only a kernel out of
 // memory or a bug can bring about, its listeners' Serve return the error.
@@ -279,8 +293,8 @@ func (srv *Server) logf(format string, args ...any) {
 	log.Printf(format, args...)
 }
 
-// RegisterOnShutdown registers a function to be called, in its own goroutine, when
-// Shutdown begins.
+// RegisterOnShutdown registers a function to be called, in its own goroutine, by
+// each call of Shutdown.
 func (srv *Server) RegisterOnShutdown(f func()) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -292,12 +306,10 @@ func (srv *Server) RegisterOnShutdown(f func()) {
 // When ctx ends first its error is returned and the remaining connections go on;
 // Close ends them.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	first := !srv.stopping.Swap(true)
+	srv.stopping.Store(true)
 	srv.mu.Lock()
-	if first {
-		for _, f := range srv.onShutdown {
-			go f()
-		}
+	for _, f := range srv.onShutdown {
+		go f()
 	}
 	srv.mu.Unlock()
 	return srv.stop(ctx, (*worker).drain)

@@ -11,10 +11,23 @@ import (
 type step uint8
 
 const (
-	stepIdle step = iota // between requests
-	stepHead             // part of a head has arrived
-	stepBody             // the head is complete, the body is not
-	stepBusy             // a handler is running on a goroutine
+	stepIdle    step = iota // between requests
+	stepHead                // part of a head has arrived
+	stepBody                // the head is complete, the body is not
+	stepBusy                // a handler is running, and has the whole request
+	stepStream              // a handler is running and reads the body as it arrives
+	stepDiscard             // answered; the rest of the body is thrown away
+)
+
+const (
+	// gatherLimit is how long a body may be to be complete in memory before a
+	// standard handler runs. A longer one, and one in chunks that does not come in
+	// one piece, is read by the handler as it arrives.
+	gatherLimit = 64 << 10
+
+	// discardLimit is how much of a body that the handler did not read is thrown
+	// away to keep the connection, as net/http does.
+	discardLimit = 256 << 10
 )
 
 // session is a connection that is not idle: a request is arriving or being
@@ -25,18 +38,26 @@ type session struct {
 	req  http1.Request
 	body http1.Body
 
-	head    []byte // copy of the head, where the body comes later
-	content []byte // gathered body
-	call    *call  // the handler's, while it runs on a goroutine
+	head      []byte // copy of the head, where the receive buffer does not last
+	content   []byte // gathered body
+	std       *call  // the standard handler's, while it runs
+	discarded int    // of the body
+	route     route  // as found by goesAway
 
 	step  step
 	timed bool // the deadline for the head is set
+	last  bool // the body cannot be read to its end: the connection ends with the answer
 }
 
 // advance takes input and reports whether to go on with what is behind it.
 func (s *session) advance(in []byte) (n int, more bool) {
-	if s.step == stepBody {
+	switch s.step {
+	case stepBody:
 		return s.gather(in)
+	case stepStream:
+		return s.stream(in), false
+	case stepDiscard:
+		return s.discard(in)
 	}
 	if s.c.Queued() > outputHigh {
 		// Answers are asked for faster than they are read.
@@ -60,26 +81,33 @@ func (s *session) advance(in []byte) (n int, more bool) {
 	return n + m, more
 }
 
-// goesOn ends a request and reports whether another may follow at once.
+// goesOn reports whether another request may follow at once.
 func (s *session) goesOn() bool {
 	return s.step == stepIdle && !s.c.Closing() && !s.c.Held()
 }
 
 // beginBody is called when a head with a body is complete. A body that has
 // arrived with its head is used where it is; otherwise the head is copied and the
-// body gathered.
+// body gathered, or read by the handler as it arrives.
 func (s *session) beginBody(head, rest []byte) (n int, more bool) {
 	if err := s.body.Init(&s.req, &s.w.srv.limits); err != nil {
 		s.reject(err.(*http1.Error))
 		return len(rest), false
 	}
-	if length := s.req.ContentLength(); length >= 0 && length <= int64(len(rest)) {
+	length := s.req.ContentLength()
+	if length >= 0 && length <= int64(len(rest)) {
 		s.dispatch(rest[:length])
 		return int(length), s.goesOn()
 	}
 	s.head = append(s.head[:0], head...)
 	s.req.Rebase(s.head)
 	s.step = stepBody
+	if s.w.srv.native == nil && (length > gatherLimit || s.req.ExpectContinue()) {
+		if !s.beginStream(len(rest) == 0) {
+			return len(rest), false
+		}
+		return s.stream(rest), false
+	}
 	if s.req.ExpectContinue() && len(rest) == 0 {
 		s.c.Write(continueLine)
 	}
@@ -103,6 +131,33 @@ func (s *session) gather(in []byte) (used int, more bool) {
 			s.dispatch(s.content)
 			return used, s.goesOn()
 		}
+		if s.req.Chunked() && s.w.srv.native == nil && (n == 0 || used == len(in)) {
+			// Nobody knows how long the client takes, and it may want to hear
+			// something first.
+			if !s.beginStream(false) {
+				return len(in), false
+			}
+			return used + s.stream(in[used:]), false
+		}
+		if n == 0 || used == len(in) {
+			return used, false
+		}
+	}
+}
+
+// discard throws away the rest of a body.
+func (s *session) discard(in []byte) (used int, more bool) {
+	for {
+		data, n, done, err := s.body.Next(in[used:])
+		used += n
+		if s.discarded += len(data); err != nil || s.discarded > discardLimit {
+			s.c.CloseLingering()
+			return len(in), false
+		}
+		if done {
+			s.step = stepIdle
+			return used, s.goesOn()
+		}
 		if n == 0 || used == len(in) {
 			return used, false
 		}
@@ -112,55 +167,25 @@ func (s *session) gather(in []byte) (used int, more bool) {
 // dispatch has the complete request answered.
 func (s *session) dispatch(body []byte) {
 	srv := s.w.srv
-	if srv.native == nil {
-		h := srv.Handler
-		if s.req.Form() == http1.AsteriskForm {
-			h = serverOptions
-		}
-		s.serve(h, body)
+	if srv.native != nil {
+		s.call(srv.native, body)
 		return
 	}
-	x := &s.w.exchange
-	x.begin(s, body)
-	if !x.run(srv.native) {
-		return
+	s.serve(s.handler(), body)
+}
+
+// handler returns the standard handler for the request.
+func (s *session) handler() http.Handler {
+	if s.req.Form() == http1.AsteriskForm {
+		return serverOptions
 	}
-	if h := x.delegate; h != nil {
-		x.end()
-		s.serve(h, body)
-		return
-	}
-	last := x.answer()
-	x.end()
-	s.finished(last)
+	return s.w.srv.Handler
 }
 
 // serverOptions answers OPTIONS requests about the server as a whole, of which
 // standard handlers know nothing: net/http does not give them any either (RFC 9110,
 // section 9.3.7).
 var serverOptions = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-
-// serve runs a standard handler on a goroutine, during which the connection is
-// held.
-func (s *session) serve(h http.Handler, body []byte) {
-	if !s.w.srv.acquire() {
-		s.refuse(errSaturated)
-		return
-	}
-	call, err := newCall(s, h, body)
-	if err != nil {
-		s.w.srv.release()
-		s.refuse(err)
-		return
-	}
-	if s.c.AtEOF() {
-		call.cancel() // as it would have been, had it begun before
-	}
-	s.step = stepBusy
-	s.call = call
-	s.c.Hold()
-	go call.run()
-}
 
 // finished is called when a request has been answered completely.
 func (s *session) finished(last bool) {
@@ -173,10 +198,43 @@ func (s *session) finished(last bool) {
 			s.c.Close()
 		}
 	}
-	s.step, s.timed = stepIdle, false
-	s.call = nil
+	s.step, s.timed, s.last = stepIdle, false, false
+	s.std = nil
 	s.req.Reset()
-	s.content = s.content[:0]
+	s.head, s.content = s.head[:0], s.content[:0]
+}
+
+// proceed is called after a request has been answered by a call, when there may be
+// input that arrived meanwhile.
+func (s *session) proceed(c *conn.Conn) {
+	if c.Closing() {
+		return
+	}
+	if c.Held() {
+		c.Resume()
+	}
+	if c.Buffered() == 0 {
+		s.w.rest(c, s)
+	}
+}
+
+// abandoned is called when a call is done whose connection is over.
+func (s *session) abandoned(c *conn.Conn) {
+	s.step, s.std = stepIdle, nil
+	if c == nil {
+		s.w.recycle(s)
+	}
+}
+
+// failed answers a request whose handler did not return. A handler that aborts
+// wants no answer, but what was sent before is sent.
+func (s *session) failed(aborts bool) {
+	s.step, s.std = stepIdle, nil
+	if aborts {
+		s.c.CloseLingering()
+		return
+	}
+	s.reject(errPanic)
 }
 
 // reject answers a request that cannot be understood and closes the connection:

@@ -71,7 +71,7 @@ func simulate(t *testing.T, seed uint64, srv *Server, opts ...simring.Option) *s
 		t.Fatal(err)
 	}
 	s.w, s.fd = w, s.sim.Listen()
-	o := &origin{w, context.Background()}
+	o := &origin{worker: w, ctx: context.Background()}
 	s.ln = w.loop.Listen(s.fd, conn.ListenerEvents{Accepted: func(fd int) { w.loop.Adopt(fd, o) }})
 	return s
 }

@@ -36,8 +36,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	if b, ok := r.Body.(*gatheredBody); ok {
-		return b.rest(), nil // bounded already
+	if b, ok := r.Body.(*requestBody); ok {
+		if rest, ok := b.rest(); ok {
+			return rest, nil // bounded already
+		}
 	}
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, DefaultMaxBodyBytes))
 }

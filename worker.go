@@ -2,7 +2,10 @@ package ringkit
 
 import (
 	"context"
+	"io"
 	"math"
+	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +32,10 @@ type worker struct {
 	loop     *conn.Loop
 	load     atomic.Int64 // connections given to this loop, for balancing
 	spares   []*session
-	exchange Exchange
-	names    interned
-	lines    fieldLines
+	natives  []*nativeCall
+	buffers  [][]byte // of responses
+	addrs    []addresses
+	counters counters
 	draining bool // Shutdown has begun
 
 	wall   time.Time // at wallAt on the loop's clock
@@ -53,6 +57,7 @@ func newWorker(srv *Server) (*worker, error) {
 			Ring:         ring,
 			Clock:        srv.clock,
 			WriteTimeout: orDefault(srv.WriteTimeout, DefaultWriteTimeout),
+			Watch:        srv.Mode == Auto,
 		}),
 		headerTimeout: timeout(srv.ReadHeaderTimeout, DefaultReadHeaderTimeout),
 		readTimeout:   timeout(srv.ReadTimeout, DefaultReadTimeout),
@@ -76,13 +81,6 @@ func (w *worker) now() time.Time {
 func (w *worker) appendOK(dst []byte) []byte {
 	w.now()
 	return append(dst, w.okHead...)
-}
-
-// origin is the conn.Protocol of the connections that one listener accepted for
-// one loop: the worker, and what requests inherit from their listener.
-type origin struct {
-	*worker
-	ctx context.Context
 }
 
 // drain begins a graceful stop: idle connections are closed, the others when
@@ -155,10 +153,24 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 			s.timed = true
 			c.SetDeadline(w.headerTimeout)
 		}
-	case stepBody:
+	case stepBody, stepDiscard:
 		c.SetDeadline(w.readTimeout)
+	case stepStream:
+		w.restInStream(c, s)
 	case stepBusy:
 		c.SetDeadline(0)
+	}
+}
+
+// restInStream leaves a connection alone whose handler reads the body.
+func (w *worker) restInStream(c *conn.Conn, s *session) {
+	switch {
+	case c.Held():
+		c.SetDeadline(0) // the handler has something to read
+	case c.AtEOF():
+		s.streamEnded(io.ErrUnexpectedEOF)
+	default:
+		c.SetDeadline(w.readTimeout)
 	}
 }
 
@@ -170,7 +182,15 @@ func (w *worker) EOF(c *conn.Conn) {
 	case s == nil:
 		c.Close()
 	case s.step == stepBusy:
-		s.call.cancel()
+		if s.std != nil {
+			s.std.ctx.cancel(errCanceled)
+		}
+	case s.step == stepStream:
+		if c.Buffered() == 0 {
+			s.streamEnded(io.ErrUnexpectedEOF)
+		}
+	case s.step == stepDiscard:
+		c.Close()
 	case s.step == stepIdle:
 		// It waits for output to drain; rest closes it then.
 	default:
@@ -184,8 +204,10 @@ func (w *worker) Drained(c *conn.Conn) {
 	if s == nil {
 		return
 	}
-	if s.step == stepBusy {
-		s.call.drained()
+	if s.step == stepBusy || s.step == stepStream {
+		if s.std != nil {
+			s.std.drained()
+		}
 		return
 	}
 	if c.Held() {
@@ -201,11 +223,14 @@ func (w *worker) Timeout(c *conn.Conn) {
 		c.SetDeadline(w.idleTimeout) // it is not idle: the last answer is still being read
 		return
 	}
-	if s == nil || s.step == stepIdle {
+	switch {
+	case s == nil || s.step == stepIdle || s.step == stepDiscard:
 		c.Close()
-		return
+	case s.step == stepStream:
+		s.streamEnded(os.ErrDeadlineExceeded)
+	default:
+		s.reject(errRequestTimeout)
 	}
-	s.reject(errRequestTimeout)
 }
 
 // Closed implements conn.Protocol.
@@ -215,10 +240,15 @@ func (w *worker) Closed(c *conn.Conn, err error) {
 	if s == nil {
 		return
 	}
-	if s.call != nil {
-		s.call.gone()
+	c.State = nil
+	if s.step != stepBusy && s.step != stepStream {
+		w.recycle(s)
+		return
 	}
-	w.free(c, s)
+	// A handler is running: the session is its until it has returned.
+	if s.std != nil {
+		s.std.gone(err)
+	}
 }
 
 // session gives a connection a session.
@@ -232,21 +262,48 @@ func (w *worker) session(c *conn.Conn) *session {
 	}
 	s.c = c
 	c.State = s
+	w.changed(c, http.StateActive)
 	return s
+}
+
+// takeBuffer returns an empty buffer for an answer.
+func (w *worker) takeBuffer() []byte {
+	if last := len(w.buffers) - 1; last >= 0 {
+		b := w.buffers[last]
+		w.buffers = w.buffers[:last]
+		return b
+	}
+	return make([]byte, 0, 512)
+}
+
+// putBuffer takes it back.
+func (w *worker) putBuffer(b []byte) {
+	if b != nil && cap(b) <= contentKept && len(w.buffers) < sparesKept {
+		w.buffers = append(w.buffers, b[:0])
+	}
 }
 
 // free takes the session away from its connection.
 func (w *worker) free(c *conn.Conn, s *session) {
 	c.State = nil
+	if !c.Closing() && !c.AtEOF() {
+		w.changed(c, http.StateIdle)
+	}
+	w.recycle(s)
+}
+
+// recycle makes a session ready for another connection.
+func (w *worker) recycle(s *session) {
 	if cap(s.content) > contentKept {
 		s.content = nil
 	}
 	if cap(s.head) > contentKept {
 		s.head = nil
 	}
+	s.c = nil
 	s.req.Reset()
-	s.call = nil
-	s.step, s.timed = stepIdle, false
+	s.std = nil
+	s.step, s.timed, s.last = stepIdle, false, false
 	s.head, s.content = s.head[:0], s.content[:0]
 	if len(w.spares) < sparesKept {
 		w.spares = append(w.spares, s)
@@ -254,6 +311,7 @@ func (w *worker) free(c *conn.Conn, s *session) {
 }
 
 var (
+	errCanceled       = context.Canceled
 	errServerClosed   = errorString("the server was closed")
 	errIncomplete     = &http1.Error{Status: 400, Reason: "the request is incomplete"}
 	errRequestTimeout = &http1.Error{Status: 408, Reason: "the request did not arrive in time"}

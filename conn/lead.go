@@ -53,6 +53,14 @@ func (s Started) Finish(t *Task) {
 	s.p.handle.loop.Post(t)
 }
 
+// Cancel undoes Start, when the call is not going to be run. It is for the loop's
+// goroutine.
+func (s Started) Cancel() {
+	if c := s.p.handle.Conn(); c != nil {
+		c.flags &^= flagCalling
+	}
+}
+
 type pending struct {
 	handle Handle
 	call   Call
@@ -121,8 +129,27 @@ func (l *Loop) Run() error {
 	me := l.newLeader()
 	me.home = true
 	l.home.settle(me.term)
+	l.byHand = false
 	l.run(me)
 	return l.failure
+}
+
+// Turn runs one turn: submit and wait, then completions, tasks, timers, output. If the
+// lead is lost meanwhile, it waits until that has come back. Run is a loop around it;
+// tests and simulations turn a loop by hand.
+func (l *Loop) Turn() error {
+	me := leader{term: l.leader, home: true}
+	l.home.settle(me.term)
+	l.byHand = true
+	err := l.turn(&me)
+	if me.lost {
+		if l.comeBack(&me) {
+			l.leader = me.term
+		} else {
+			err = l.failure
+		}
+	}
+	return err
 }
 
 // newLeader is called by the goroutine that leads now.
@@ -157,8 +184,13 @@ func (l *Loop) run(me leader) {
 		}
 	}()
 	for !me.finished {
-		if me.lost && !l.comeBack(&me) {
-			return
+		if me.lost {
+			if !l.comeBack(&me) {
+				return
+			}
+			// User code may have undone it.
+			runtime.UnlockOSThread()
+			runtime.LockOSThread()
 		}
 		l.leader = me.term
 		l.abandon()
@@ -177,9 +209,6 @@ func (l *Loop) comeBack(me *leader) bool {
 	select {
 	case <-l.homeTurn:
 		me.lost = false
-		// User code may have undone it.
-		runtime.UnlockOSThread()
-		runtime.LockOSThread()
 	case <-l.done:
 		me.finished = true
 	}
@@ -222,7 +251,7 @@ func (l *Loop) settleHome(me *leader, since int64) (lost bool) {
 		l.homeTurn <- struct{}{}
 		return true
 	}
-	if l.now-since > awayLimit && l.home.replace(h, me.term) {
+	if !l.byHand && l.now-since > awayLimit && l.home.replace(h, me.term) {
 		me.home = true
 	}
 	return false

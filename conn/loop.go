@@ -75,6 +75,7 @@ type Loop struct {
 	term     uint32 // of the newest leader
 	leader   uint32 // the term of the one that leads
 	home     home
+	byHand   bool          // home is who calls Turn
 	homeTurn chan struct{} // tells the home goroutine that it leads again
 	taken    atomic.Uint64
 	left     atomic.Uint64
@@ -137,6 +138,10 @@ func NewLoop(cfg Config) *Loop {
 
 // Now returns the time of the present turn in nanoseconds of the loop's clock.
 func (l *Loop) Now() int64 { return l.now }
+
+// Watched reports whether somebody takes the lead from user code that does not
+// return. Any goroutine may call it.
+func (l *Loop) Watched() bool { return l.watch }
 
 // Conns returns the number of open connections. Any goroutine may call it.
 func (l *Loop) Conns() int { return int(l.conns.Load()) }
@@ -268,11 +273,7 @@ func (l *Loop) yield() {
 	}
 }
 
-// Turn runs one turn: submit and wait, then completions, tasks, timers, output. It is for
-// loops that are not watched; Run turns them all.
-func (l *Loop) Turn() error { return l.turn(&leader{home: true}) }
-
-// turn is Turn for a leader, who may lose the lead in the middle.
+// turn is one turn of a leader, who may lose the lead in the middle.
 func (l *Loop) turn(me *leader) error {
 	timeout := l.timeout()
 	if timeout != 0 && !l.inbox.Sleep() {

@@ -86,6 +86,10 @@ type Handle struct {
 // Handle returns the connection's handle.
 func (c *Conn) Handle() Handle { return Handle{c.loop, c.slot, c.gen} }
 
+// Slot returns the connection's place in its loop, a small number that is used again
+// by others when the connection is gone.
+func (h Handle) Slot() uint32 { return h.slot }
+
 // Loop returns the loop to send tasks to. Any goroutine may call it.
 func (h Handle) Loop() *Loop { return h.loop }
 

@@ -9,6 +9,9 @@ var (
 // have been moved or copied there.
 func (r *Request) Rebase(head []byte) { r.head = head[:r.line.pos] }
 
+// Head returns the whole head.
+func (r *Request) Head() []byte { return r.head }
+
 // Method returns the method as it was sent. Methods are case-sensitive.
 func (r *Request) Method() []byte { return r.slice(r.start, r.methodEnd) }
 

@@ -1,0 +1,124 @@
+package ringkit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+// detached is what the loop gives away.
+type detached struct {
+	fd   int
+	rest []byte
+	err  error
+}
+
+// Hijack implements http.Hijacker. The connection is one of the net package, of
+// which the server knows nothing any more; what it had received already is in the
+// reader.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c := w.call
+	switch {
+	case w.over.Load():
+		return nil, nil, errReturned
+	case c.hijacked:
+		return nil, nil, http.ErrHijacked
+	}
+	if w.status != 0 && !w.streaming {
+		if err := w.stream(); err != nil {
+			return nil, nil, err
+		}
+	}
+	c.hijacked = true
+	d := c.detach()
+	if d.err != nil {
+		return nil, nil, fmt.Errorf("ringkit: hijack: %w", d.err)
+	}
+	c.release()
+	f := os.NewFile(uintptr(d.fd), "hijacked connection")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ringkit: hijack: %w", err)
+	}
+	r := bufio.NewReaderSize(&prefixed{d.rest, nc}, max(4096, len(d.rest)))
+	if len(d.rest) > 0 {
+		r.Peek(len(d.rest)) // what was received counts as buffered
+	}
+	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
+}
+
+// detach has the loop give the connection away.
+func (c *call) detach() detached {
+	if c.lead.Hold() {
+		// The handler is likely to stay for as long as the connection lasts.
+		c.lead.Leave()
+		runtime.UnlockOSThread()
+	}
+	got := make(chan detached, 1)
+	c.w.loop.Do(func(*conn.Loop) {
+		cn := c.handle.Conn()
+		if cn == nil {
+			got <- detached{err: errGone}
+			return
+		}
+		cn.Detach(func(fd int, rest []byte, err error) { got <- detached{fd, rest, err} })
+	})
+	select {
+	case d := <-got:
+		return d
+	case <-c.w.loop.Done():
+		return detached{err: errServerClosed}
+	}
+}
+
+// prefixed reads some bytes first.
+type prefixed struct {
+	first []byte
+	io.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.first) == 0 {
+		return p.Reader.Read(b)
+	}
+	n := copy(b, p.first)
+	p.first = p.first[n:]
+	return n, nil
+}
+
+// peerConn is what the hooks of a server get to see of a connection.
+type peerConn struct {
+	net.Conn // nil: only what is below works
+	handle   conn.Handle
+	local    net.Addr
+	remote   net.Addr
+}
+
+var errHook = fmt.Errorf("ringkit: the connection is the server's: %w", errors.ErrUnsupported)
+
+func (p *peerConn) LocalAddr() net.Addr       { return p.local }
+func (p *peerConn) RemoteAddr() net.Addr      { return p.remote }
+func (p *peerConn) Read([]byte) (int, error)  { return 0, errHook }
+func (p *peerConn) Write([]byte) (int, error) { return 0, errHook }
+
+// Close ends the connection at once.
+func (p *peerConn) Close() error {
+	l := p.handle.Loop()
+	if l == nil {
+		return net.ErrClosed
+	}
+	l.Do(func(*conn.Loop) {
+		if c := p.handle.Conn(); c != nil {
+			c.Abort(net.ErrClosed)
+		}
+	})
+	return nil
+}

@@ -1,0 +1,226 @@
+package ringkit
+
+import (
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/http1"
+)
+
+// nativeCall is a native handler answering one request. It belongs to the loop,
+// but for what the handler uses while it runs: the exchange and its caches. Once
+// done it is used again, by the same worker.
+type nativeCall struct {
+	w       *worker
+	s       *session
+	x       Exchange
+	handler HandlerFunc
+	lead    conn.Lead
+	peer    atomic.Pointer[string] // once it is known; the descriptor may not stay the connection's
+	names   interned
+	lines   fieldLines
+
+	route    route
+	began    time.Time // on a goroutine
+	returned bool
+	panicked any
+	stack    []byte
+
+	started conn.Started
+	finish  conn.Task
+}
+
+// nativesKept bounds the pool of native calls of a worker, of which more than one
+// is used only while handlers block.
+const nativesKept = 64
+
+func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall {
+	var n *nativeCall
+	if last := len(w.natives) - 1; last >= 0 {
+		n = w.natives[last]
+		w.natives = w.natives[:last]
+	} else {
+		n = &nativeCall{w: w}
+		n.x.n = n
+	}
+	n.s, n.handler = s, h
+	n.x.begin(s, body)
+	return n
+}
+
+func (w *worker) putNative(n *nativeCall) {
+	n.x.end()
+	n.s, n.handler, n.lead = nil, nil, conn.Lead{}
+	n.returned, n.panicked, n.stack = false, nil, nil
+	if n.peer.Load() != nil {
+		n.peer.Store(nil)
+	}
+	if len(w.natives) < nativesKept {
+		w.natives = append(w.natives, n)
+	}
+}
+
+// Run implements conn.Call.
+func (n *nativeCall) Run(lead conn.Lead) {
+	n.lead = lead
+	defer func() {
+		if !n.returned {
+			n.panicked, n.stack = recover(), debug.Stack()
+		}
+	}()
+	n.handler(&n.x)
+	n.returned = true
+}
+
+// runAway is Run on a goroutine.
+func (n *nativeCall) runAway() {
+	n.began = time.Now()
+	defer func() {
+		n.w.srv.predict.took(n.route, time.Since(n.began))
+		n.w.srv.pool.release()
+		n.started.Finish(&n.finish)
+	}()
+	n.Run(conn.Lead{})
+}
+
+// Detached implements conn.Call.
+func (n *nativeCall) Detached(c *conn.Conn) {
+	peer := peerAddr(c.FD())
+	n.peer.Store(&peer)
+	n.w.srv.predict.blocked(routeOfPath(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
+}
+
+// Done implements conn.Call.
+func (n *nativeCall) Done(c *conn.Conn) {
+	w, s := n.w, n.s
+	if c == nil || c.Closing() {
+		n.log(nil)
+		w.putNative(n)
+		s.abandoned(c)
+		return
+	}
+	h := n.x.delegate
+	switch {
+	case !n.returned:
+		aborts := n.panicked == http.ErrAbortHandler
+		n.log(c)
+		w.putNative(n)
+		s.failed(aborts)
+		return
+	case h != nil:
+		body := n.x.body
+		w.putNative(n)
+		s.serve(h, body)
+		return
+	}
+	last := n.x.answer()
+	w.putNative(n)
+	s.finished(last)
+	s.proceed(c)
+}
+
+// log says what became of a handler that did not return; c may be nil.
+func (n *nativeCall) log(c *conn.Conn) {
+	if n.returned || n.stack == nil || n.panicked == http.ErrAbortHandler {
+		return
+	}
+	peer := "a client that is gone"
+	if p := n.peer.Load(); p != nil {
+		peer = *p
+	} else if c != nil {
+		peer = peerAddr(c.FD())
+	}
+	if n.panicked == nil {
+		n.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peer, n.stack)
+		return
+	}
+	n.w.srv.logf("ringkit: panic serving %s: %v\n%s", peer, n.panicked, n.stack)
+}
+
+// remoteAddr returns the address of the peer. The handler may call it when the loop
+// has gone on without it; the loop, which knows the descriptor, then says so soon.
+func (n *nativeCall) remoteAddr() string {
+	for range 1000 {
+		if p := n.peer.Load(); p != nil {
+			return *p
+		}
+		if n.lead.Hold() {
+			peer := peerAddr(n.s.c.FD())
+			n.lead.Continue()
+			n.peer.Store(&peer)
+			return peer
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	return ""
+}
+
+// call has the complete request answered by a native handler.
+func (s *session) call(h HandlerFunc, body []byte) {
+	w := s.w
+	s.own(&body)
+	s.step = stepBusy
+	n := w.takeNative(s, h, body)
+	if !s.goesAway(nil) {
+		count(&w.counters.inline)
+		s.c.Call(n)
+		return
+	}
+	n.route = s.route
+	peer := peerAddr(s.c.FD())
+	n.peer.Store(&peer)
+	n.started = s.c.Start(n, false)
+	if !w.srv.pool.run(n.runAway) {
+		n.returned = true // it does not run
+		w.putNative(n)
+		n.started.Cancel()
+		s.refuse(errSaturated)
+	}
+}
+
+// own copies a request out of the receive buffer, which is used again while the
+// handler runs.
+func (s *session) own(body *[]byte) {
+	if len(s.head) == 0 {
+		s.head = append(s.head, s.req.Head()...)
+		s.req.Rebase(s.head)
+	}
+	if len(*body) > 0 && len(s.content) == 0 {
+		s.content = append(s.content, *body...)
+		*body = s.content
+	}
+}
+
+// goesAway decides whether a handler runs on a goroutine. r is nil for a native
+// handler.
+func (s *session) goesAway(r *http.Request) bool {
+	srv := s.w.srv
+	switch {
+	case srv.Mode == Goroutine:
+		s.route = noRoute
+		return true
+	case srv.Mode == Inline || srv.predict.none():
+		return false
+	}
+	s.route = routeOfPath(s.req.MethodID(), s.req.RawPath())
+	if !srv.predict.blocks(s.route) {
+		if r == nil {
+			return false
+		}
+		pattern := patternOf(srv.Handler, r)
+		if pattern == "" {
+			return false
+		}
+		s.route = routeOfPattern(s.req.MethodID(), pattern)
+		if !srv.predict.blocks(s.route) {
+			return false
+		}
+	}
+	count(&s.w.counters.predicted)
+	return true
+}
+
+var errPanic = &http1.Error{Status: 500, Reason: "the handler failed"}

@@ -1,0 +1,103 @@
+package ringkit
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+// origin is the conn.Protocol of the connections that one listener accepted for
+// one loop: the worker, and what requests inherit from their listener. With the
+// hooks of a server each connection has its own.
+type origin struct {
+	*worker
+	ctx  context.Context
+	addr net.Addr // of the listener
+
+	peer  *peerConn // what the hooks see of the connection, nil without hooks
+	state http.ConnState
+}
+
+// hooked reports whether connections have to be told apart from the beginning.
+func (srv *Server) hooked() bool { return srv.ConnContext != nil || srv.ConnState != nil }
+
+// Open implements conn.Protocol.
+func (o *origin) Open(c *conn.Conn) {
+	if o.peer != nil {
+		o.meet(c)
+	}
+	o.worker.Open(c)
+}
+
+// meet introduces a connection to the hooks.
+func (o *origin) meet(c *conn.Conn) {
+	o.peer.handle = c.Handle()
+	o.peer.local = localAddr(c.FD(), o.addr)
+	o.peer.remote = remoteAddr(c.FD(), o.addr)
+	o.state = -1
+	o.enter(http.StateNew)
+	if f := o.srv.ConnContext; f != nil {
+		if o.ctx = f(o.ctx, o.peer); o.ctx == nil {
+			panic("ringkit: ConnContext returned a nil context")
+		}
+	}
+}
+
+// enter tells ConnState of a change.
+func (o *origin) enter(state http.ConnState) {
+	if o.state == state {
+		return
+	}
+	o.state = state
+	if f := o.srv.ConnState; f != nil {
+		f(o.peer, state)
+	}
+}
+
+// Closed implements conn.Protocol.
+func (o *origin) Closed(c *conn.Conn, err error) {
+	o.worker.Closed(c, err)
+	if o.peer == nil {
+		return
+	}
+	if err == conn.ErrDetached {
+		o.enter(http.StateHijacked)
+	} else {
+		o.enter(http.StateClosed)
+	}
+}
+
+// changed tells the hooks of a connection's new state.
+func (w *worker) changed(c *conn.Conn, state http.ConnState) {
+	if w.srv.ConnState == nil {
+		return
+	}
+	if o := c.Protocol().(*origin); o.peer != nil {
+		o.enter(state)
+	}
+}
+
+// addresses are those of a connection whose requests came last.
+type addresses struct {
+	handle conn.Handle
+	remote string
+	local  net.Addr
+}
+
+const addressEntries = 256 // a power of two
+
+// addressesOf returns the addresses of a connection; asking the kernel for each
+// request would cost two system calls.
+func (w *worker) addressesOf(c *conn.Conn) *addresses {
+	if w.addrs == nil {
+		w.addrs = make([]addresses, addressEntries)
+	}
+	h := c.Handle()
+	a := &w.addrs[h.Slot()%addressEntries]
+	if a.handle != h {
+		*a = addresses{h, peerAddr(c.FD()), localAddr(c.FD(), c.Protocol().(*origin).addr)}
+	}
+	return a
+}

@@ -1,0 +1,63 @@
+package ringkit
+
+import "sync"
+
+// pool bounds the handlers that run on goroutines: so many run, so many wait for
+// one of them to end, more are refused.
+type pool struct {
+	most, mostQueued int // negative: no limit
+
+	mu      sync.Mutex
+	running int
+	queue   []func()
+	head    int // of the queue
+	spawned uint64
+	refused uint64
+}
+
+// run runs f on a goroutine, now or when another has ended, and reports false if
+// too many wait already. f calls release, at the latest when it ends.
+func (p *pool) run(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.most < 0 || p.running < p.most {
+		p.running++
+		p.spawned++
+		go f()
+		return true
+	}
+	if p.mostQueued >= 0 && len(p.queue)-p.head >= p.mostQueued {
+		p.refused++
+		return false
+	}
+	p.queue = append(p.queue, f)
+	return true
+}
+
+// release gives the place of one goroutine to the one that has waited longest.
+func (p *pool) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head == len(p.queue) {
+		p.running--
+		return
+	}
+	f := p.queue[p.head]
+	p.queue[p.head] = nil
+	p.head++
+	if p.head == len(p.queue) {
+		p.queue, p.head = p.queue[:0], 0
+	} else if p.head > 1024 && p.head > len(p.queue)/2 {
+		n := copy(p.queue, p.queue[p.head:])
+		clear(p.queue[n:])
+		p.queue, p.head = p.queue[:n], 0
+	}
+	p.spawned++
+	go f()
+}
+
+func (p *pool) counts() (running, queued int, spawned, refused uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running, len(p.queue) - p.head, p.spawned, p.refused
+}
