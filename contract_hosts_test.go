@@ -1,0 +1,193 @@
+package ringkit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/ringkit/ringkit/uring"
+)
+
+// The contract suite is about what a program written for net/http relies on. The
+// same program, an http.Server, runs on net/http and on this package, and a client
+// on the wire expects the same of both. Where they differ on purpose the test asks
+// host.own and says why.
+
+// host is what a program runs on.
+type host struct {
+	name   string
+	engine *engine // nil: net/http's own server
+}
+
+var hosts = []host{
+	{name: "net-http"},
+	{name: "uring", engine: engineNamed("uring")},
+	{name: "epoll", engine: engineNamed("epoll")},
+}
+
+func engineNamed(name string) *engine {
+	for i, e := range engines {
+		if e.name == name {
+			return &engines[i]
+		}
+	}
+	panic("no engine " + name)
+}
+
+// own reports whether the host is this package's server.
+func (h host) own() bool { return h.engine != nil }
+
+// eachHost runs a test on every host, and looks for what it leaves behind.
+func eachHost(t *testing.T, test func(*testing.T, host)) {
+	for _, h := range hosts {
+		t.Run(h.name, func(t *testing.T) {
+			if h.own() {
+				r, err := h.engine.newRing()
+				if errors.Is(err, uring.ErrUnavailable) {
+					t.Skip(err)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Close(0)
+			}
+			expectNoLeaks(t)
+			test(t, h)
+		})
+	}
+}
+
+// stage is a program that runs on a host.
+type stage struct {
+	testing.TB
+	host
+	addr      string
+	log       *logBook
+	server    any // *http.Server or *Server
+	serverKey any // of the server in request contexts
+	shutdown  func(context.Context) error
+}
+
+// run starts a program, which ends with the test.
+func (h host) run(t testing.TB, program *http.Server) *stage {
+	t.Helper()
+	if h.own() {
+		return h.runOwn(t, program)
+	}
+	l := listenTCP(t)
+	s := &stage{TB: t, host: h, addr: l.Addr().String(), log: &logBook{}}
+	s.server, s.serverKey, s.shutdown = program, http.ServerContextKey, program.Shutdown
+	program.ErrorLog = log.New(s.log, "", 0)
+	served := make(chan error, 1)
+	go func() { served <- program.Serve(l) }()
+	t.Cleanup(func() {
+		program.Close()
+		expect(t, "Serve returning", served)
+	})
+	return s
+}
+
+// runOwn moves the program over, as its author would.
+func (h host) runOwn(t testing.TB, p *http.Server) *stage {
+	t.Helper()
+	own := serve(t, *h.engine, &Server{
+		Handler:           p.Handler,
+		BaseContext:       p.BaseContext,
+		ConnContext:       p.ConnContext,
+		ConnState:         p.ConnState,
+		ReadHeaderTimeout: p.ReadHeaderTimeout,
+		ReadTimeout:       p.ReadTimeout,
+		WriteTimeout:      p.WriteTimeout,
+		IdleTimeout:       p.IdleTimeout,
+		MaxBodyBytes:      -1, // net/http has no limit
+	})
+	return &stage{
+		TB: t, host: h, addr: own.addr, log: &own.log,
+		server: own.Server, serverKey: ServerContextKey, shutdown: own.Shutdown,
+	}
+}
+
+// play runs a handler on every host.
+func play(t *testing.T, handler http.Handler, test func(*testing.T, *stage)) {
+	eachHost(t, func(t *testing.T, h host) { test(t, h.run(t, &http.Server{Handler: handler})) })
+}
+
+// in returns the stage for the use of a subtest.
+func (s *stage) in(t testing.TB) *stage {
+	c := *s
+	c.TB = t
+	return &c
+}
+
+// dial connects to the program; the connection ends with the test.
+func (s *stage) dial() *peer {
+	s.Helper()
+	return connectPeer(s.TB, "tcp", s.addr, 0)
+}
+
+// works checks that a new connection is served. The program has to have the
+// handler ok at /ok.
+func (s *stage) works() {
+	s.Helper()
+	p := s.dial()
+	defer p.Close()
+	p.send(ask("GET", "/ok"))
+	p.expectAnswer(200, "ok")
+}
+
+func ok(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }
+
+// ask returns the head of a request.
+func ask(method, target string, fields ...string) string {
+	head := method + " " + target + " HTTP/1.1\r\nHost: test\r\n"
+	if len(fields) > 0 {
+		head += strings.Join(fields, "\r\n") + "\r\n"
+	}
+	return head + "\r\n"
+}
+
+// ask10 is ask for HTTP/1.0.
+func ask10(method, target string, fields ...string) string {
+	return strings.Replace(ask(method, target, fields...), "HTTP/1.1", "HTTP/1.0", 1)
+}
+
+// withLength is the field of a request body of n bytes.
+func withLength(n int) string { return fmt.Sprintf("Content-Length: %d", n) }
+
+const withChunks = "Transfer-Encoding: chunked"
+
+// chunk is one chunk of a body.
+func chunk(data string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(data), data) }
+
+// answer10 reads an answer to a request of HTTP/1.0. net/http answers with that
+// version, ringkit with its own, as RFC 9110, section 6.2, has it.
+func (p *peer) answer10(method string) *answer {
+	p.Helper()
+	const theirs = "HTTP/1.0 "
+	if start, err := p.r.Peek(len(theirs)); err == nil && string(start) == theirs {
+		p.r.Discard(len(theirs))
+		p.r = bufio.NewReader(io.MultiReader(strings.NewReader("HTTP/1.1 "), p.r))
+	}
+	return p.answer(method)
+}
+
+// rest reads until the connection ends, in whatever way.
+func (p *peer) rest() string {
+	b, _ := io.ReadAll(p.r)
+	return string(b)
+}
+
+// expectData reads what is not HTTP.
+func (p *peer) expectData(want string) {
+	p.Helper()
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(p.r, got); string(got) != want {
+		p.Fatalf("got %q, %v; want %q", short(string(got[:n])), err, short(want))
+	}
+}
