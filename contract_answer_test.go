@@ -15,7 +15,7 @@ import (
 // final one.
 func TestContractInterim(t *testing.T) {
 	next := make(chan bool)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>")
 		w.WriteHeader(103)
 		expect(t, "the client", next)
@@ -51,7 +51,7 @@ func TestContractInterim(t *testing.T) {
 
 // After the final status none can be set, and the body is not disturbed.
 func TestContractInterimTooLate(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(201)
 		w.WriteHeader(103)
 		io.WriteString(w, "a")
@@ -71,7 +71,7 @@ func TestContractInterimTooLate(t *testing.T) {
 // A client of HTTP/1.0 gets no interim answers: RFC 9110, section 15.2, forbids
 // them. net/http sends them anyway.
 func TestContractInterimOf10(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>")
 		w.WriteHeader(103)
 		w.WriteHeader(100)
@@ -126,7 +126,7 @@ func TestContractTrailers(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"X-B", "3")
 	})
 	want := map[string][2]string{"/announced": {"1, 2", "3"}, "/prefix": {"1, 2", "3"}, "/interleaved": {"2", "3"}}
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		p := s.dial()
 		for path, want := range want {
 			for _, n := range []int{0, 5, 200_000} {
@@ -179,7 +179,7 @@ func TestContractConnectionField(t *testing.T) {
 	mux.HandleFunc("/switch", set(101, "Connection: Upgrade", "Upgrade: echo/1", "X-Accept: yes"))
 	mux.HandleFunc("/required", set(426, "Connection: Upgrade", "Upgrade: echo/2"))
 	mux.HandleFunc("/hop", set(200, "Connection: X-Hop", "X-Hop: a"))
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for _, path := range []string{"/close", "/close/flushed"} {
 			p := s.dial()
 			p.send(ask("GET", path) + smallRequest)
@@ -236,7 +236,7 @@ func TestContractHeaderAfterItsTime(t *testing.T) {
 			io.WriteString(w, "hello")
 		})
 	}
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		p := s.dial()
 		for path := range begin {
 			p.send(ask("GET", path))
@@ -254,7 +254,7 @@ func TestContractHandlersRunTogether(t *testing.T) {
 	const n = 50
 	here := make(chan bool, n)
 	all := make(chan bool)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		here <- true
 		select {
 		case <-all:

@@ -33,7 +33,7 @@ func post(target, framing, body string, cut int, fields ...string) (start, rest 
 func TestContractBodyStreams(t *testing.T) {
 	reached := make(chan bool, 1)
 	body := pattern(longBody)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		start := make([]byte, longStart)
 		if _, err := io.ReadFull(r.Body, start); err != nil {
 			t.Errorf("the start: %v", err)
@@ -70,7 +70,7 @@ func TestContractBodyStreams(t *testing.T) {
 func TestContractBodyBackPressure(t *testing.T) {
 	const size = 48 << 20
 	began, read := make(chan bool), make(chan bool)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		began <- true
 		<-read
 		n, err := io.Copy(io.Discard, r.Body)
@@ -111,7 +111,7 @@ func TestContractBodyBackPressure(t *testing.T) {
 // Trailers are announced by r.Trailer, and have their values when the body has
 // been read.
 func TestContractRequestTrailer(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		for key, values := range r.Trailer {
 			if (key != "X-Sum" && key != "X-Other") || values != nil {
 				t.Errorf("before: r.Trailer[%q] = %q", key, values)
@@ -136,7 +136,7 @@ func TestContractRequestTrailer(t *testing.T) {
 // rest is not worth reading.
 func TestContractMaxBytesReader(t *testing.T) {
 	const limit = 70_000
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, limit))
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 			w.WriteHeader(413)
@@ -177,7 +177,7 @@ func TestContractBodyCutShort(t *testing.T) {
 	}
 	outcomes := make(chan outcome, 1)
 	reading := make(chan bool, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if err := r.Context().Err(); err != nil {
 			t.Errorf("the context ended before: %v", err)
 		}
@@ -217,7 +217,7 @@ func TestContractBodyCutShort(t *testing.T) {
 
 // Chunks that are none are an error, and the end of the connection.
 func TestContractBodyMalformed(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		if err == nil || err == io.EOF {
 			t.Errorf("Read gives %v after %d bytes, want an error", err, n)
@@ -249,7 +249,7 @@ func TestContractBodyReadAfterReturn(t *testing.T) {
 		}
 		bodies <- r.Body
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for _, size := range []int{0, 5, longBody} {
 			for _, query := range []string{"read", "leave"} {
 				p := s.dial()
@@ -301,7 +301,7 @@ func TestContractBodyLeft(t *testing.T) {
 		{"/none", 2 << 20, false},
 		{"/some/100", 2 << 20, false},
 	}
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for _, c := range cases {
 			for _, framing := range framings {
 				p := s.dial()
@@ -336,7 +336,7 @@ func TestContractBodyLeft(t *testing.T) {
 // be taken for a request.
 func TestContractBodyIsNoRequest(t *testing.T) {
 	var requests atomic.Int32
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		if r.URL.Path == "/closed" {
 			r.Body.Close()

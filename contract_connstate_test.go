@@ -45,7 +45,7 @@ func (d *diary) of(p *peer) string {
 	return strings.Join(d.states[p.LocalAddr().String()], " ")
 }
 
-// expect waits until the diary of a client is as wanted, and stays so.
+// expect waits until the diary of a client is as wanted.
 func (d *diary) expect(p *peer, what, want string) {
 	p.Helper()
 	eventually(func() bool { return len(d.of(p)) >= len(want) })
@@ -62,9 +62,12 @@ func TestContractConnState(t *testing.T) {
 	mux.HandleFunc("/flush", func(w http.ResponseWriter, r *http.Request) { flush(w) })
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		h := hijack(t, w)
-		h.say(t, "raw")
-		h.Close()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(conn, "raw")
+		conn.Close()
 	})
 	get := ask("GET", "/ok")
 	cases := []struct {
@@ -154,6 +157,12 @@ func TestContractConnState(t *testing.T) {
 		for i, c := range cases {
 			d.expect(peers[i], c.name, c.want)
 		}
+		s.shutdown(context.Background())
+		for i, c := range cases {
+			d.expect(peers[i], c.name+", in the end", c.want)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		if d.local != s.addr {
 			t.Errorf("LocalAddr is %s, want %s", d.local, s.addr)
 		}

@@ -43,6 +43,7 @@ func TestContractContextValues(t *testing.T) {
 				return context.WithValue(ctx, perConn, fmt.Sprint(conns.Add(1), " ", c.RemoteAddr()))
 			},
 			Handler: std(func(w http.ResponseWriter, r *http.Request) {
+				ready.Wait()
 				ctx := r.Context()
 				local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 				if !ok || local.String() != s.addr || local.Network() != "tcp" {
@@ -76,7 +77,7 @@ func TestContractContextEndsWithHandler(t *testing.T) {
 	contexts := make(chan context.Context, 1)
 	derived := make(chan context.Context, 1)
 	after := make(chan bool, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if err := r.Context().Err(); err != nil {
 			t.Errorf("at the beginning: %v", err)
 		}
@@ -122,7 +123,7 @@ func TestContractContextEndsWithHandler(t *testing.T) {
 func TestContractContextEndsWithClient(t *testing.T) {
 	began := make(chan bool, 1)
 	ended := make(chan error, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			t.Errorf("the body: %v", err)
 		}
@@ -167,7 +168,7 @@ func TestContractContextEndsWithClient(t *testing.T) {
 
 // A client that has said all it has to say gets its answer.
 func TestContractAnswerAfterHalfClose(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		io.WriteString(w, "answer")
 	})
@@ -249,7 +250,7 @@ func TestContractConnContextCancelled(t *testing.T) {
 
 // Deadlines of contexts that are derived from a request's work while it runs.
 func TestContractContextDeadline(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if _, ok := r.Context().Deadline(); ok {
 			t.Error("the context has a deadline")
 		}

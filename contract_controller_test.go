@@ -22,7 +22,7 @@ func TestContractFlush(t *testing.T) {
 		"/controller": func(w http.ResponseWriter) error { return http.NewResponseController(w).Flush() },
 	}
 	next := make(chan bool)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		for i := range 3 {
 			fmt.Fprintf(w, "piece %d", i)
 			if err := ways[r.URL.Path](w); err != nil {
@@ -53,7 +53,7 @@ func TestContractFlush(t *testing.T) {
 // Who flushes to a client that is gone finds out.
 func TestContractFlushError(t *testing.T) {
 	result := make(chan error, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		result <- rc.Flush()
 		<-r.Context().Done()
@@ -87,7 +87,7 @@ const (
 // A body that does not come by the deadline makes Read fail; the answer reaches
 // the client all the same, and the connection ends with it.
 func TestContractReadDeadline(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		deadline := time.Unix(1, 0)
 		if r.URL.Path == "/future" {
 			deadline = time.Now().Add(tick)
@@ -129,7 +129,7 @@ func TestContractReadDeadline(t *testing.T) {
 // request.
 func TestContractReadDeadlineTakenBack(t *testing.T) {
 	set := make(chan bool, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if err := rc.SetReadDeadline(time.Now().Add(tick)); err != nil {
 			t.Errorf("SetReadDeadline: %v", err)
@@ -147,22 +147,21 @@ func TestContractReadDeadlineTakenBack(t *testing.T) {
 		p := s.dial()
 		p.send(ask("POST", "/zero", withLength(longBody)), pattern(longStart))
 		expect(t, "the handler", set)
-		time.Sleep(2 * tick)
+		later := s.dial()
+		later.send(ask("GET", "/kept"))
+		later.expectAnswer(200, "")
+		time.Sleep(3 * tick / 2)
 		p.send(pattern(longBody - longStart))
 		p.expectAnswer(200, fmt.Sprint(longBody, " <nil>"))
-
-		p.send(ask("GET", "/kept"))
-		p.expectAnswer(200, "")
-		time.Sleep(2 * tick)
-		p.send(ask("GET", "/kept"))
-		p.expectAnswer(200, "")
+		later.send(ask("GET", "/kept"))
+		later.expectAnswer(200, "")
 	})
 }
 
 // Nothing is sent after the deadline.
 func TestContractWriteDeadlinePast(t *testing.T) {
 	result := make(chan error, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if r.URL.Path == "/late" {
 			io.WriteString(w, "sent;")
@@ -193,7 +192,7 @@ func TestContractWriteDeadlinePast(t *testing.T) {
 // connection ends.
 func TestContractWriteDeadlineFuture(t *testing.T) {
 	result := make(chan error, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(tick)); err != nil {
 			t.Errorf("SetWriteDeadline: %v", err)
 			result <- nil
@@ -223,8 +222,8 @@ func TestContractWriteDeadlineFuture(t *testing.T) {
 // A deadline that is taken back in time has no effect, and none outlives its
 // request.
 func TestContractWriteDeadlineTakenBack(t *testing.T) {
-	const size = 16 << 20
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	const size = 8 << 20
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if err := rc.SetWriteDeadline(time.Now().Add(tick)); err != nil {
 			t.Errorf("SetWriteDeadline: %v", err)
@@ -239,17 +238,17 @@ func TestContractWriteDeadlineTakenBack(t *testing.T) {
 		}
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
-		p := connectPeer(t, "tcp", s.addr, 64<<10)
+		p := connectPeer(t, "tcp", s.addr, 256<<10)
 		p.send(ask("GET", "/zero"))
-		time.Sleep(2 * tick)
+		later := s.dial()
+		later.send(ask("GET", "/kept"))
+		later.expectAnswer(200, "")
+		time.Sleep(3 * tick / 2)
 		if a := p.answer("GET"); len(a.body) != size {
 			t.Errorf("%d bytes arrived, want %d", len(a.body), size)
 		}
-		p.send(ask("GET", "/kept"))
-		p.expectAnswer(200, "")
-		time.Sleep(2 * tick)
-		p.send(ask("GET", "/kept"))
-		p.expectAnswer(200, "")
+		later.send(ask("GET", "/kept"))
+		later.expectAnswer(200, "")
 	})
 }
 
@@ -257,7 +256,7 @@ func TestContractWriteDeadlineTakenBack(t *testing.T) {
 // before the next is sent. The first piece is longer than what ringkit gathers
 // before it runs a handler.
 func TestContractFullDuplex(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if err := rc.EnableFullDuplex(); err != nil {
 			t.Errorf("EnableFullDuplex: %v", err)
@@ -310,7 +309,7 @@ func TestContractFullDuplex(t *testing.T) {
 // A whole body can be sent back as it comes.
 func TestContractFullDuplexEcho(t *testing.T) {
 	data := pattern(4 << 20)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 			t.Errorf("EnableFullDuplex: %v", err)
 			return
@@ -358,7 +357,7 @@ func TestContractControllerThroughWrappers(t *testing.T) {
 		}},
 	}
 	done := make(chan bool, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		defer func() { done <- true }()
 		for _, m := range methods {
 			err := m.call(http.NewResponseController(wrapped{bare{wrapped{w}}}))

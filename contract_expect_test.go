@@ -13,7 +13,7 @@ const expects = "Expect: 100-continue"
 // read, and once.
 func TestContractContinueOnFirstRead(t *testing.T) {
 	read := make(chan bool)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		<-read
 		buf := make([]byte, 3)
 		var body []byte
@@ -47,7 +47,7 @@ func TestContractContinueOnFirstRead(t *testing.T) {
 // A long body is streamed behind the interim answer.
 func TestContractContinueStreams(t *testing.T) {
 	reached := make(chan bool, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		n, _ := io.CopyN(io.Discard, r.Body, longStart)
 		reached <- true
 		more, err := io.Copy(io.Discard, r.Body)
@@ -76,7 +76,7 @@ func TestContractContinueRefused(t *testing.T) {
 			io.WriteString(w, "no")
 		})
 	}
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for _, status := range []int{200, 403, 413, 417} {
 			for _, framing := range []string{withLength(10), withLength(longBody), withChunks} {
 				p := s.dial()
@@ -94,7 +94,7 @@ func TestContractContinueRefused(t *testing.T) {
 // interim answer out where something of the body is there already, as RFC 9110
 // allows; net/http sends it.
 func TestContractContinueImpatient(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %v", body, err)
 	})
@@ -115,7 +115,7 @@ func TestContractContinueImpatient(t *testing.T) {
 
 // There is no interim answer without a body to wait for, nor for HTTP/1.0.
 func TestContractContinueNotSent(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %v", body, err)
 	})
@@ -136,7 +136,7 @@ func TestContractContinueNotSent(t *testing.T) {
 
 // The handler may send the interim answer itself; it does not come twice.
 func TestContractContinueByHandler(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Early", "a")
 		w.WriteHeader(100)
 		w.Header().Del("X-Early")
@@ -158,7 +158,7 @@ func TestContractContinueByHandler(t *testing.T) {
 
 // RFC 9110, section 10.1.1: what else is expected cannot be met.
 func TestContractUnknownExpectation(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) { t.Error("the handler ran") })
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) { t.Error("the handler ran") })
 	play(t, handler, func(t *testing.T, s *stage) {
 		p := s.dial()
 		p.send(ask("POST", "/", "Expect: a miracle", withLength(5)))

@@ -50,7 +50,7 @@ func hear(t testing.TB, r io.Reader, want string) {
 // does with it.
 func takesOver(t *testing.T, test func(t *testing.T, p *peer, h hijacked)) {
 	connections := make(chan hijacked, 1)
-	play(t, std(func(w http.ResponseWriter, r *http.Request) { connections <- hijack(t, w) }), func(t *testing.T, s *stage) {
+	play(t, act(func(t testing.TB, w http.ResponseWriter, r *http.Request) { connections <- hijack(t, w) }), func(t *testing.T, s *stage) {
 		p := s.dial()
 		p.send(smallRequest)
 		h := expect(t, "the connection", connections)
@@ -69,7 +69,7 @@ func TestContractHijack(t *testing.T) {
 		},
 	}
 	addresses := make(chan [2]string, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		conn, buffered, err := ways[r.URL.Path](w)
 		if err != nil {
 			t.Errorf("%s: %v", r.URL.Path, err)
@@ -109,23 +109,24 @@ func TestContractHijack(t *testing.T) {
 // What follows a request body, or a request that was answered, belongs to the one
 // who hijacks; answers to earlier requests come first.
 func TestContractHijackPipelined(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/ok", ok)
-	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Errorf("the body: %v", err)
-		}
-		h := hijack(t, w)
-		defer h.Close()
-		next, err := http.ReadRequest(h.ReadWriter.Reader)
-		if err != nil {
-			t.Errorf("the next request: %v", err)
-			return
-		}
-		h.say(t, string(body)+next.URL.Path)
-	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	eachHost(t, func(t *testing.T, h host) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/ok", ok)
+		mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Errorf("the body: %v", err)
+			}
+			h := hijack(t, w)
+			defer h.Close()
+			next, err := http.ReadRequest(h.ReadWriter.Reader)
+			if err != nil {
+				t.Errorf("the next request: %v", err)
+				return
+			}
+			h.say(t, string(body)+next.URL.Path)
+		})
+		s := h.run(t, &http.Server{Handler: mux})
 		for _, hijacking := range []string{
 			ask("GET", "/hijack"),
 			ask("POST", "/hijack", withLength(5)) + "hello",
@@ -283,7 +284,7 @@ func TestContractHijackHalfClose(t *testing.T) {
 
 // The ResponseWriter is of no use any more.
 func TestContractHijackedResponseWriter(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		h := hijack(t, w)
 		defer h.Close()
 		for range 2 {
@@ -311,7 +312,7 @@ func TestContractHijackedResponseWriter(t *testing.T) {
 
 // What was flushed before is not lost.
 func TestContractHijackAfterFlush(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "10")
 		if r.URL.Path == "/upgrade" {
 			w.Header().Del("Content-Length")
@@ -342,11 +343,59 @@ func TestContractHijackAfterFlush(t *testing.T) {
 	})
 }
 
+// Hijack after a status was set or something was written, but not flushed: the
+// head is sent. What becomes of the body that was written is nobody's promise.
+func TestContractHijackAfterWrite(t *testing.T) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Head", "sent")
+		w.WriteHeader(202)
+		if r.URL.Path == "/write" {
+			io.WriteString(w, "hello")
+		}
+		h := hijack(t, w)
+		defer h.Close()
+		h.say(t, "last")
+	})
+	play(t, handler, func(t *testing.T, s *stage) {
+		for _, path := range []string{"/status", "/write"} {
+			p := s.dial()
+			p.send(ask("GET", path))
+			got := p.rest()
+			if !strings.HasPrefix(got, "HTTP/1.1 202 ") || !strings.Contains(got, "X-Head: sent\r\n") || !strings.HasSuffix(got, "last") {
+				t.Errorf("%s: the client got %q", path, got)
+			}
+		}
+	})
+}
+
+// The context of the request ends with the handler, not with the connection.
+func TestContractHijackContext(t *testing.T) {
+	contexts := make(chan context.Context, 1)
+	connections := make(chan hijacked, 1)
+	play(t, func(t testing.TB, w http.ResponseWriter, r *http.Request) {
+		h := hijack(t, w)
+		if err := r.Context().Err(); err != nil {
+			t.Errorf("the context ended by Hijack: %v", err)
+		}
+		contexts <- r.Context()
+		connections <- h
+	}, func(t *testing.T, s *stage) {
+		p := s.dial()
+		p.send(smallRequest)
+		ctx := expect(t, "the handler", contexts)
+		h := expect(t, "the connection", connections)
+		defer h.Close()
+		expect(t, "the context ending", ctx.Done())
+		h.say(t, "alive")
+		p.expectData("alive")
+	})
+}
+
 // A handler that panics after it has hijacked leaves the connection to whom it
 // belongs.
 func TestContractHijackAndPanic(t *testing.T) {
 	connections := make(chan hijacked, 1)
-	play(t, std(func(w http.ResponseWriter, r *http.Request) {
+	play(t, act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		connections <- hijack(t, w)
 		panic("after")
 	}), func(t *testing.T, s *stage) {
@@ -388,7 +437,7 @@ func TestContractHijackEndsTimeouts(t *testing.T) {
 			defer h.Close()
 			peers, taken = append(peers, p), append(taken, h)
 		}
-		time.Sleep(2 * tick)
+		time.Sleep(3 * tick / 2)
 		for i, p := range peers {
 			taken[i].say(t, "alive")
 			p.expectData("alive")
@@ -402,7 +451,7 @@ func TestContractHijackEndsTimeouts(t *testing.T) {
 // connection, and the server does not wait for it.
 func TestContractHijackOutlivesServer(t *testing.T) {
 	connections := make(chan hijacked, 1)
-	play(t, std(func(w http.ResponseWriter, r *http.Request) { connections <- hijack(t, w) }), func(t *testing.T, s *stage) {
+	play(t, act(func(t testing.TB, w http.ResponseWriter, r *http.Request) { connections <- hijack(t, w) }), func(t *testing.T, s *stage) {
 		p := s.dial()
 		p.send(smallRequest)
 		h := expect(t, "the connection", connections)
@@ -429,7 +478,7 @@ func TestContractHijackOutlivesServer(t *testing.T) {
 // Much goes through a hijacked connection in both directions at once, by the
 // buffer and by the connection itself.
 func TestContractHijackBigTransfer(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		h := hijack(t, w)
 		defer h.Close()
 		h.say(t, "begin")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -19,7 +20,8 @@ import (
 // on the wire expects the same of both. Where they differ on purpose the test asks
 // host.own and says why.
 
-// host is what a program runs on.
+// host is what a program runs on. What a Server can be told beyond the fields of
+// http.Server is one more field here, for runOwn to pass on, and rows of hosts.
 type host struct {
 	name   string
 	engine *engine // nil: net/http's own server
@@ -113,16 +115,20 @@ func (h host) runOwn(t testing.TB, p *http.Server) *stage {
 	}
 }
 
-// play runs a handler on every host.
-func play(t *testing.T, handler http.Handler, test func(*testing.T, *stage)) {
-	eachHost(t, func(t *testing.T, h host) { test(t, h.run(t, &http.Server{Handler: handler})) })
+// act is a handler that reports to the test of the host it runs on.
+type act func(t testing.TB, w http.ResponseWriter, r *http.Request)
+
+// with makes an act of a handler that has nothing to report.
+func with(h http.Handler) act {
+	return func(_ testing.TB, w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }
 }
 
-// in returns the stage for the use of a subtest.
-func (s *stage) in(t testing.TB) *stage {
-	c := *s
-	c.TB = t
-	return &c
+// play runs a handler on every host.
+func play(t *testing.T, handler act, test func(*testing.T, *stage)) {
+	eachHost(t, func(t *testing.T, h host) {
+		program := &http.Server{Handler: std(func(w http.ResponseWriter, r *http.Request) { handler(t, w, r) })}
+		test(t, h.run(t, program))
+	})
 }
 
 // dial connects to the program; the connection ends with the test.
@@ -177,9 +183,13 @@ func (p *peer) answer10(method string) *answer {
 	return p.answer(method)
 }
 
-// rest reads until the connection ends, in whatever way.
+// rest reads until the connection ends, be it in good order or not.
 func (p *peer) rest() string {
-	b, _ := io.ReadAll(p.r)
+	p.Helper()
+	b, err := io.ReadAll(p.r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.Errorf("the connection does not end; after %q", short(string(b)))
+	}
 	return string(b)
 }
 

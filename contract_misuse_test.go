@@ -28,7 +28,7 @@ func TestContractSuperfluousWriteHeader(t *testing.T) {
 		flush(w)
 		w.WriteHeader(500)
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		p := s.dial()
 		p.send(ask("GET", "/twice") + ask("GET", "/written") + ask("GET", "/flushed"))
 		p.expectAnswer(201, "")
@@ -42,7 +42,7 @@ func TestContractSuperfluousWriteHeader(t *testing.T) {
 
 // A status that is none panics in the handler, which can go on.
 func TestContractInvalidStatus(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		for _, code := range []int{-1, 0, 1, 99, 1000, 10000} {
 			func() {
 				defer func() {
@@ -66,7 +66,7 @@ func TestContractInvalidStatus(t *testing.T) {
 
 // Answers that have no body refuse one (RFC 9110, sections 15.3.5 and 15.4.5).
 func TestContractBodyNotAllowed(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		var status int
 		fmt.Sscan(r.URL.Path[1:], &status)
 		w.WriteHeader(status)
@@ -96,34 +96,35 @@ func TestContractBodyNotAllowed(t *testing.T) {
 // A Content-Length that is not kept: what is too much is refused, what is missing
 // ends the connection.
 func TestContractContentLengthNotKept(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/small", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		if n, err := io.WriteString(w, "hello"); n != 5 || err != nil {
-			t.Errorf("Write = %d, %v", n, err)
-		}
-		if n, err := io.WriteString(w, "more"); n != 0 || err != http.ErrContentLength {
-			t.Errorf("Write = %d, %v; want %v", n, err, http.ErrContentLength)
-		}
-	})
-	mux.HandleFunc("/small/at-once", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "5")
-		if n, err := io.WriteString(w, "hello, world"); n != 0 || err != http.ErrContentLength {
-			t.Errorf("Write = %d, %v; want %v", n, err, http.ErrContentLength)
-		}
-	})
-	for _, path := range []string{"/large", "/large/flushed", "/large/nothing"} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+	eachHost(t, func(t *testing.T, h host) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/small", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "5")
-			if path != "/large/nothing" {
-				io.WriteString(w, "hel")
+			if n, err := io.WriteString(w, "hello"); n != 5 || err != nil {
+				t.Errorf("Write = %d, %v", n, err)
 			}
-			if path == "/large/flushed" {
-				flush(w)
+			if n, err := io.WriteString(w, "more"); n != 0 || err != http.ErrContentLength {
+				t.Errorf("Write = %d, %v; want %v", n, err, http.ErrContentLength)
 			}
 		})
-	}
-	play(t, mux, func(t *testing.T, s *stage) {
+		mux.HandleFunc("/small/at-once", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			if n, err := io.WriteString(w, "hello, world"); n != 0 || err != http.ErrContentLength {
+				t.Errorf("Write = %d, %v; want %v", n, err, http.ErrContentLength)
+			}
+		})
+		for _, path := range []string{"/large", "/large/flushed", "/large/nothing"} {
+			mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "5")
+				if path != "/large/nothing" {
+					io.WriteString(w, "hel")
+				}
+				if path == "/large/flushed" {
+					flush(w)
+				}
+			})
+		}
+		s := h.run(t, &http.Server{Handler: mux})
 		p := s.dial()
 		p.send(ask("GET", "/small"))
 		p.expectAnswer(200, "hello")
@@ -147,7 +148,7 @@ func TestContractContentLengthNotKept(t *testing.T) {
 // A Content-Length that is none is dropped, with a complaint.
 func TestContractInvalidContentLength(t *testing.T) {
 	lengths := []string{"five", "-5", "5, 5", "0x5", "1e3", "5.0", "99999999999999999999"}
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", r.FormValue("length"))
 		io.WriteString(w, "hello")
 		if r.FormValue("flush") != "" {
@@ -171,7 +172,7 @@ func TestContractInvalidContentLength(t *testing.T) {
 
 // A Transfer-Encoding set by a handler never contradicts how the body is sent.
 func TestContractTransferEncodingByHandler(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Transfer-Encoding", "chunked")
 		if r.URL.Path == "/length" {
 			w.Header().Set("Content-Length", "5")
@@ -190,7 +191,7 @@ func TestContractTransferEncodingByHandler(t *testing.T) {
 // Field names and values of handlers cannot end their line, nor the header.
 func TestContractHeaderInjection(t *testing.T) {
 	const evil = "a\r\nInjected: yes\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		w.Header()["Value"] = []string{evil, "b\nInjected: yes"}
 		w.Header()["Bad Name"] = []string{"a"}
 		w.Header()["Bad\r\nInjected"] = []string{"a"}
@@ -290,7 +291,7 @@ func TestContractPanic(t *testing.T) {
 		}
 		panic(values[r.PathValue("value")])
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for value := range values {
 			for _, when := range []string{"before", "written", "flushed"} {
 				before := len(s.log.String())
@@ -350,7 +351,7 @@ func TestContractAbort(t *testing.T) {
 		}
 		panic(http.ErrAbortHandler)
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		for _, when := range []string{"before", "written", "length", "flushed"} {
 			p := s.dial()
 			p.send(ask("GET", "/ok") + ask("GET", "/abort/"+when) + ask("GET", "/ok"))
@@ -383,7 +384,7 @@ func TestContractGoexit(t *testing.T) {
 		}
 		runtime.Goexit()
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		other := s.dial()
 		for _, when := range []string{"before", "written", "flushed"} {
 			p := s.dial()
@@ -404,11 +405,11 @@ func TestContractLockedThread(t *testing.T) {
 	mux.HandleFunc("/lock", func(w http.ResponseWriter, r *http.Request) {
 		runtime.LockOSThread()
 		body, err := io.ReadAll(r.Body)
-		io.WriteString(w, string(body))
+		w.Write(body)
 		flush(w)
 		io.WriteString(w, fmt.Sprint(err))
 	})
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		waiting := s.dial()
 		waiting.send("GET /ok HT")
 		idle := s.dial()

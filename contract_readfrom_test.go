@@ -59,7 +59,7 @@ func TestContractReadFrom(t *testing.T) {
 		{"part of a reader", func() io.Reader { return io.LimitReader(struct{ io.Reader }{strings.NewReader(content)}, 70_000) }, content[:70_000]},
 		{"empty reader", func() io.Reader { return struct{ io.Reader }{strings.NewReader("")} }, ""},
 	}
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		var i, before int
 		var length bool
 		fmt.Sscan(r.FormValue("source"), &i)
@@ -119,7 +119,7 @@ func TestContractReadFrom(t *testing.T) {
 
 // Copying sniffs the type of the content as writing does.
 func TestContractReadFromSniffs(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, struct{ io.Reader }{strings.NewReader("<html>" + strings.Repeat(" ", 5000))})
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
@@ -137,7 +137,7 @@ func TestContractReadFromSniffs(t *testing.T) {
 // client what came before. What was promised and did not come ends the connection.
 func TestContractReadFromFails(t *testing.T) {
 	failure := errors.New("source failed")
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/declared" {
 			w.Header().Set("Content-Length", "200000")
 		}
@@ -159,7 +159,7 @@ func TestContractReadFromFails(t *testing.T) {
 
 // ReadFrom obeys the limits that Write does.
 func TestContractReadFromLimits(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		want := http.ErrContentLength
 		if r.URL.Path == "/204" {
 			w.WriteHeader(204)
@@ -210,7 +210,7 @@ func TestContractServeContent(t *testing.T) {
 		{[]string{"If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT"}, 304, "", ""},
 		{[]string{"If-Unmodified-Since: Sun, 09 Sep 2000 01:46:40 GMT"}, 412, "", ""},
 	}
-	play(t, mux, func(t *testing.T, s *stage) {
+	play(t, with(mux), func(t *testing.T, s *stage) {
 		p := s.dial()
 		for _, path := range []string{"/file", "/content"} {
 			for _, c := range cases {

@@ -42,9 +42,9 @@ func TestContractRequestFields(t *testing.T) {
 			`method GET, uri /, scheme "", urlhost "", path "/", raw "", opaque "", query "", host "test", proto HTTP/1.0 1.0, close false`},
 	}
 	got := make(chan string, 1)
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		got <- fields(r)
-		if r.TLS != nil || r.Response != nil || r.Cancel != nil || r.Form != nil || r.MultipartForm != nil {
+		if r.TLS != nil || r.Response != nil || r.Form != nil || r.MultipartForm != nil {
 			t.Errorf("fields that should not be set: %+v", r)
 		}
 	})
@@ -62,7 +62,9 @@ func TestContractRequestFields(t *testing.T) {
 
 // The asterisk form never reaches a handler: the server answers itself.
 func TestContractAsteriskForm(t *testing.T) {
-	play(t, std(func(w http.ResponseWriter, r *http.Request) { t.Errorf("the handler got %s", r.RequestURI) }), func(t *testing.T, s *stage) {
+	play(t, act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the handler got %s", r.RequestURI)
+	}), func(t *testing.T, s *stage) {
 		p := s.dial()
 		p.send(ask("OPTIONS", "*"))
 		p.expectAnswer(200, "")
@@ -71,7 +73,7 @@ func TestContractAsteriskForm(t *testing.T) {
 
 // The addresses of a request are those of its connection.
 func TestContractRemoteAddr(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		if _, _, err := net.SplitHostPort(r.RemoteAddr); err != nil {
 			t.Error(err)
 		}
@@ -90,7 +92,7 @@ func TestContractRemoteAddr(t *testing.T) {
 // How a body is delimited is in ContentLength and TransferEncoding, and none is
 // http.NoBody.
 func TestContractRequestFraming(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		none := r.Body == http.NoBody
 		body, err := io.ReadAll(r.Body)
 		if n, eof := r.Body.Read(make([]byte, 1)); n != 0 || eof != io.EOF {
@@ -121,7 +123,7 @@ func TestContractRequestFraming(t *testing.T) {
 
 // Field names are canonical, values as they came, in order; Host is not among them.
 func TestContractRequestHeader(t *testing.T) {
-	handler := std(func(w http.ResponseWriter, r *http.Request) {
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%q", r.Header)
 		r.Header.Set("X-Changed", "a") // is the handler's to change
 		r.Header["X-A"] = append(r.Header["X-A"], "more")
@@ -139,18 +141,19 @@ func TestContractRequestHeader(t *testing.T) {
 
 // Patterns of http.ServeMux, and what it finds in the path.
 func TestContractServeMux(t *testing.T) {
-	mux := http.NewServeMux()
-	var patterns []string
-	for _, pattern := range []string{"GET /item/{id}", "POST /item/{id}", "/files/{path...}", "test.example/{$}", "/dir/"} {
-		patterns = append(patterns, pattern)
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if !slices.Contains(patterns, r.Pattern) {
-				t.Errorf("Pattern is %q", r.Pattern)
-			}
-			fmt.Fprintf(w, "%s id=%s path=%s", r.Pattern, r.PathValue("id"), r.PathValue("path"))
-		})
-	}
-	play(t, mux, func(t *testing.T, s *stage) {
+	eachHost(t, func(t *testing.T, h host) {
+		mux := http.NewServeMux()
+		var patterns []string
+		for _, pattern := range []string{"GET /item/{id}", "POST /item/{id}", "/files/{path...}", "test.example/{$}", "/dir/"} {
+			patterns = append(patterns, pattern)
+			mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+				if !slices.Contains(patterns, r.Pattern) {
+					t.Errorf("Pattern is %q", r.Pattern)
+				}
+				fmt.Fprintf(w, "%s id=%s path=%s", r.Pattern, r.PathValue("id"), r.PathValue("path"))
+			})
+		}
+		s := h.run(t, &http.Server{Handler: mux})
 		p := s.dial()
 		for _, c := range []struct {
 			request  string
