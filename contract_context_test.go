@@ -265,3 +265,43 @@ func TestContractContextDeadline(t *testing.T) {
 		p.expectAnswer(200, fmt.Sprint(context.DeadlineExceeded, " <nil>"))
 	})
 }
+
+// closeNotifier is http.CloseNotifier, which is deprecated and yet what streaming
+// in older frameworks (gin's Context.Stream among them) asserts.
+type closeNotifier interface{ CloseNotify() <-chan bool }
+
+func TestContractCloseNotify(t *testing.T) {
+	began := make(chan bool, 1)
+	ended := make(chan bool, 1)
+	handler := act(func(t testing.TB, w http.ResponseWriter, r *http.Request) {
+		var gone <-chan bool
+		if n, ok := w.(closeNotifier); ok {
+			gone = n.CloseNotify()
+		} else {
+			t.Error("the ResponseWriter is no http.CloseNotifier")
+		}
+		select {
+		case <-gone:
+			t.Error("the client is said to be gone, and is not")
+		default:
+		}
+		began <- true
+		if gone != nil {
+			select {
+			case <-gone:
+			case <-time.After(patience):
+				t.Error("the client is gone, and is not said to be")
+			}
+		}
+		ended <- true
+	})
+	play(t, handler, func(t *testing.T, s *stage) {
+		for _, end := range []func(*peer){func(p *peer) { p.Close() }, (*peer).reset} {
+			p := s.dial()
+			p.send(smallRequest)
+			expect(t, "the handler", began)
+			end(p)
+			expect(t, "the handler returning", ended)
+		}
+	})
+}
