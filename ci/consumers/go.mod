@@ -1,0 +1,16 @@
+module github.com/ringkit/ringkit/ci/consumers
+
+go 1.26.0
+
+require (
+	github.com/coder/websocket v1.8.14
+	github.com/gorilla/websocket v1.5.3
+	github.com/ringkit/ringkit v0.0.0
+)
+
+require (
+	github.com/iceber/iouring-go v0.0.0-20230403020409-002cfd2e2a90 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
+
+replace github.com/ringkit/ringkit => ../..
