@@ -300,3 +300,52 @@ func TestHijackOwnAnswer(t *testing.T) {
 		newClient(t).get(srv.url).want(t, 299, "ok")
 	})
 }
+
+// A proxy for tunnels answers CONNECT and passes on what comes, in both directions.
+func TestHijackTunnel(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server) {
+		behind := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "behind the tunnel: "+r.URL.Path)
+		}))
+		proxy := s.serve(t, http.HandlerFunc(tunnel))
+		c := dialTCP(t, proxy.addr)
+		br := bufio.NewReader(c)
+		fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", behind.addr)
+		resp, err := http.ReadResponse(br, &http.Request{Method: "CONNECT"})
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("CONNECT: %+v, %v", resp, err)
+		}
+		for i := range 3 {
+			fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+			resp, err := http.ReadResponse(br, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := io.ReadAll(resp.Body); err != nil || string(p) != fmt.Sprintf("behind the tunnel: /%d", i) {
+				t.Fatalf("%q, %v", p, err)
+			}
+		}
+		c.Close()
+	})
+}
+
+func tunnel(w http.ResponseWriter, r *http.Request) {
+	to, err := net.DialTimeout("tcp", r.Host, patience)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer to.Close()
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer c.Close()
+	io.WriteString(c, "HTTP/1.1 200 Connection Established\r\n\r\n")
+	go func() {
+		io.Copy(to, rw)
+		to.Close()
+	}()
+	io.Copy(c, to)
+}

@@ -27,6 +27,8 @@ const (
 
 const farewell = 4001
 
+var dialer = gorilla.Dialer{}
+
 // vanished is reported for a client that left without a close frame.
 const vanished = -1
 
@@ -219,7 +221,7 @@ func TestWebSocketFragments(t *testing.T) {
 // Messages that follow each other without waiting arrive in one piece, or many.
 func TestWebSocketBurst(t *testing.T) {
 	eachEcho(t, func(t *testing.T, url string, _ <-chan int) {
-		c := dial(t, gorilla.Dialer{}, url)
+		c := dial(t, dialer, url)
 		const n = 500
 		sent := make(chan error, 1)
 		go func() {
@@ -242,7 +244,7 @@ func TestWebSocketBurst(t *testing.T) {
 
 func TestWebSocketPing(t *testing.T) {
 	eachEcho(t, func(t *testing.T, url string, _ <-chan int) {
-		c := dial(t, gorilla.Dialer{}, url)
+		c := dial(t, dialer, url)
 		pongs := make(chan string, 1)
 		c.SetPongHandler(func(data string) error { pongs <- data; return nil })
 		if err := c.WriteControl(gorilla.PingMessage, []byte("client"), time.Now().Add(patience)); err != nil {
@@ -261,7 +263,7 @@ func TestWebSocketPing(t *testing.T) {
 func TestWebSocketCloseCodes(t *testing.T) {
 	eachEcho(t, func(t *testing.T, url string, ended <-chan int) {
 		for _, code := range []int{1000, 1001, 1011, 3000, 4999} {
-			c := dial(t, gorilla.Dialer{}, url)
+			c := dial(t, dialer, url)
 			say(t, c, gorilla.TextMessage, "hello")
 			hear(t, c, gorilla.TextMessage, "hello")
 			if err := c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, "enough"), time.Now().Add(patience)); err != nil {
@@ -289,7 +291,7 @@ func wantClose(t testing.TB, c *gorilla.Conn, code int) {
 
 func TestWebSocketServerCloses(t *testing.T) {
 	eachEcho(t, func(t *testing.T, url string, ended <-chan int) {
-		c := dial(t, gorilla.Dialer{}, url)
+		c := dial(t, dialer, url)
 		say(t, c, gorilla.TextMessage, askClose)
 		wantClose(t, c, farewell)
 		if got := receive(t, ended); got != farewell {
@@ -389,7 +391,7 @@ func TestWebSocketClientVanishes(t *testing.T) {
 	}
 	eachEcho(t, func(t *testing.T, url string, ended <-chan int) {
 		for _, way := range ways {
-			c := dial(t, gorilla.Dialer{}, url)
+			c := dial(t, dialer, url)
 			say(t, c, gorilla.TextMessage, "hello")
 			hear(t, c, gorilla.TextMessage, "hello")
 			way.leave(c.NetConn().(*net.TCPConn))
@@ -421,7 +423,7 @@ func TestWebSocketSlowReader(t *testing.T) {
 				written <- i
 			}
 		}))
-		c := dial(t, gorilla.Dialer{}, srv.ws)
+		c := dial(t, dialer, srv.ws)
 		receive(t, written)
 		time.Sleep(100 * time.Millisecond)
 		if len(written) == n-1 {
