@@ -125,6 +125,10 @@ func TestRequestContract(t *testing.T) {
 			if !ok || local.String() != addr {
 				t.Errorf("http.LocalAddrContextKey: %v; want %s", local, addr)
 			}
+			// Without it httputil.ReverseProxy lets an answer that broke off look complete.
+			if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); !ok || server == nil {
+				t.Errorf("http.ServerContextKey: %v", r.Context().Value(http.ServerContextKey))
+			}
 			if host, _, err := net.SplitHostPort(r.RemoteAddr); err != nil || host != "127.0.0.1" {
 				t.Errorf("RemoteAddr %q: %v", r.RemoteAddr, err)
 			}

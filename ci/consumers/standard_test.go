@@ -243,7 +243,7 @@ func TestDebugHandlers(t *testing.T) {
 			"goroutine?debug=2":             "goroutine ",
 			"cmdline":                       "consumers",
 			"heap":                          "\x1f\x8b", // gzip
-			"allocs?seconds=1":              "\x1f\x8b",
+			"allocs":                        "\x1f\x8b",
 			"profile?seconds=1":             "\x1f\x8b",
 			"trace?seconds=0.1":             "go 1.",
 			"nothing-of-the-kind?seconds=1": "Unknown profile",
