@@ -118,44 +118,48 @@ func TestUploads(t *testing.T) {
 
 // A handler gets the body as it comes, while the client is still sending.
 func TestStreamedUpload(t *testing.T) {
-	for _, length := range []int64{15, -1} {
-		t.Run(fmt.Sprint("length ", length), func(t *testing.T) {
-			eachServer(t, func(t *testing.T, s server) {
-				parts := make(chan string, 3)
-				srv := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					p := make([]byte, 5)
-					for range 3 {
-						if _, err := io.ReadFull(r.Body, p); err != nil {
-							t.Errorf("body: %v", err)
-						}
-						parts <- string(p)
-					}
-					if n, err := r.Body.Read(p); n != 0 || err != io.EOF {
-						t.Errorf("behind the body: %d, %v", n, err)
-					}
-					io.WriteString(w, "thanks")
-				}))
-				pr, pw := io.Pipe()
-				go func() {
-					defer pw.Close()
-					for _, part := range []string{"part1", "part2", "part3"} {
-						io.WriteString(pw, part)
-						if got := receive(t, parts); got != part {
-							t.Errorf("the handler has %q; want %q", got, part)
-							return
-						}
-					}
-				}()
-				req, err := http.NewRequest("POST", srv.url, pr)
-				if err != nil {
-					t.Fatal(err)
+	eachServer(t, func(t *testing.T, s server) {
+		received := make(chan string, 3)
+		srv := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p := make([]byte, 5)
+			for range 3 {
+				if _, err := io.ReadFull(r.Body, p); err != nil {
+					t.Errorf("body: %v", err)
 				}
-				req.ContentLength = length
-				c := newClient(t)
-				c.http.Timeout = 3 * patience
-				c.send(req).want(t, 200, "thanks")
-			})
-		})
+				received <- string(p)
+			}
+			if n, err := r.Body.Read(p); n != 0 || err != io.EOF {
+				t.Errorf("behind the body: %d, %v", n, err)
+			}
+			io.WriteString(w, "thanks")
+		}))
+		c := newClient(t)
+		c.http.Timeout = 2 * patience
+		for _, length := range []int64{15, -1} {
+			pr, pw := io.Pipe()
+			go sendParts(t, pw, received)
+			req, err := http.NewRequest("POST", srv.url, pr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.ContentLength = length
+			c.send(req).want(t, 200, "thanks")
+			if t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+// sendParts sends each part of a body when the one before has been received.
+func sendParts(t *testing.T, pw *io.PipeWriter, received <-chan string) {
+	defer pw.Close()
+	for _, part := range []string{"part1", "part2", "part3"} {
+		io.WriteString(pw, part)
+		if got := receive(t, received); got != part {
+			t.Errorf("the handler has %q; want %q", got, part)
+			return
+		}
 	}
 }
 

@@ -487,6 +487,9 @@ func TestWebSocketRefused(t *testing.T) {
 				for _, r := range requests {
 					if a := c.get(url, r.fields...); a.StatusCode != r.status[l.name] {
 						t.Errorf("%s: %s %q", r.name, a.Status, a.body)
+					} else if a.StatusCode == http.StatusUpgradeRequired { // RFC 9110, sections 15.5.22 and 7.8
+						a.wantField(t, "Upgrade", "websocket")
+						a.wantField(t, "Connection", "Upgrade")
 					}
 				}
 			})
