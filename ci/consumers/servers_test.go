@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long something may take that should happen at once.
-const patience = 8 * time.Second
+const patience = 6 * time.Second
 
 // httpServer is what http.Server and ringkit.Server have in common.
 type httpServer interface {

@@ -205,6 +205,8 @@ func TestFullDuplex(t *testing.T) {
 		}))
 		pr, pw := io.Pipe()
 		defer pw.Close()
+		// The client waits for the end of its body, also when its time is over.
+		defer time.AfterFunc(patience, func() { pw.Close() }).Stop()
 		started := make(chan struct{})
 		go func() { io.WriteString(pw, "ping"); close(started) }()
 		req, err := http.NewRequest("POST", srv.url, pr)
