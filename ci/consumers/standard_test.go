@@ -284,3 +284,47 @@ func TestResponseWriterInterfaces(t *testing.T) {
 		newClient(t).get(srv.url).want(t, 200, "")
 	})
 }
+
+// What a handler does to its header behind WriteHeader changes nothing.
+func TestHeaderBehindWriteHeader(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server) {
+		srv := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Value", "before")
+			w.WriteHeader(http.StatusOK)
+			w.Header()["X-Value"][0] = "behind"
+			w.Header().Set("X-Other", "behind")
+		}))
+		a := newClient(t).get(srv.url)
+		a.wantField(t, "X-Value", "before")
+		a.wantField(t, "X-Other", "")
+	})
+}
+
+// The options in Connection are the handler's (RFC 9110, section 7.6.1).
+func TestConnectionOptions(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server) {
+		srv := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Connection", "X-Hop")
+			w.Header().Set("X-Hop", "1")
+		}))
+		newClient(t).get(srv.url).wantField(t, "Connection", "X-Hop")
+	})
+}
+
+// A goroutine that outlives its handler has no body to read any more.
+func TestBodyBehindHandler(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server) {
+		read := make(chan error, 1)
+		srv := s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			go func() {
+				<-r.Context().Done()
+				_, err := r.Body.Read(make([]byte, 1))
+				read <- err
+			}()
+		}))
+		newClient(t).do("POST", srv.url, strings.NewReader("body")).want(t, 200, "")
+		if err := receive(t, read); !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("read behind the handler: %v", err)
+		}
+	})
+}
