@@ -11,7 +11,11 @@ import (
 // Body is what every measured server answers with.
 const Body = "Hello, World!"
 
-// ContentType is the media type of Body.
+// SlowBody is what the requests of a mixed load are answered with that took longer
+// than others: who sent them can tell, whoever chose them. It is as long as Body.
+const SlowBody = "Slept, World!"
+
+// ContentType is the media type of both.
 const ContentType = "text/plain"
 
 // maxHead bounds the head of a response. The real ones have about 120 bytes.
@@ -25,16 +29,26 @@ func Request(route string) []byte {
 // ParseResponse checks the response at the start of data and returns its length,
 // or 0 while it is incomplete. Anything but 200 with Body is an error.
 func ParseResponse(data []byte) (int, error) {
+	size, slow, err := ParseMixed(data)
+	if slow {
+		return 0, fmt.Errorf("body %q", SlowBody)
+	}
+	return size, err
+}
+
+// ParseMixed is ParseResponse for a load in which some requests are slow, which
+// SlowBody says.
+func ParseMixed(data []byte) (size int, slow bool, err error) {
 	end := bytes.Index(data, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(data) > maxHead {
-			return 0, fmt.Errorf("response head of more than %d bytes", maxHead)
+			return 0, false, fmt.Errorf("response head of more than %d bytes", maxHead)
 		}
-		return 0, nil
+		return 0, false, nil
 	}
 	line, fields, _ := bytes.Cut(data[:end], []byte("\r\n"))
 	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-		return 0, fmt.Errorf("status line %q", line)
+		return 0, false, fmt.Errorf("status line %q", line)
 	}
 	length := -1
 	for len(fields) > 0 {
@@ -46,24 +60,29 @@ func ParseResponse(data []byte) (int, error) {
 		case bytes.EqualFold(name, []byte("Content-Length")):
 			n, err := strconv.Atoi(string(value))
 			if err != nil || length >= 0 {
-				return 0, fmt.Errorf("header %q", field)
+				return 0, false, fmt.Errorf("header %q", field)
 			}
 			length = n
 		case bytes.EqualFold(name, []byte("Content-Type")):
 			if !bytes.HasPrefix(value, []byte(ContentType)) {
-				return 0, fmt.Errorf("header %q, want %s", field, ContentType)
+				return 0, false, fmt.Errorf("header %q, want %s", field, ContentType)
 			}
 		}
 	}
 	if length != len(Body) {
-		return 0, fmt.Errorf("content length %d, want %d", length, len(Body))
+		return 0, false, fmt.Errorf("content length %d, want %d", length, len(Body))
 	}
 	rest := data[end+4:]
 	if len(rest) < len(Body) {
-		return 0, nil
+		return 0, false, nil
 	}
-	if string(rest[:len(Body)]) != Body {
-		return 0, fmt.Errorf("body %q", rest[:len(Body)])
+	size = end + 4 + len(Body)
+	switch body := rest[:len(Body)]; string(body) {
+	case Body:
+		return size, false, nil
+	case SlowBody:
+		return size, true, nil
+	default:
+		return 0, false, fmt.Errorf("body %q", body)
 	}
-	return end + 4 + len(Body), nil
 }

@@ -21,6 +21,19 @@ func TestParseResponse(t *testing.T) {
 	}
 }
 
+func TestParseMixed(t *testing.T) {
+	if n, slow, err := ParseMixed([]byte(good)); n != len(good) || slow || err != nil {
+		t.Errorf("fast: got %d, %v, %v", n, slow, err)
+	}
+	late := strings.Replace(good, Body, SlowBody, 1)
+	if n, slow, err := ParseMixed([]byte(late)); n != len(late) || !slow || err != nil {
+		t.Errorf("slow: got %d, %v, %v", n, slow, err)
+	}
+	if _, slow, err := ParseMixed([]byte(late[:len(late)-1])); slow || err != nil {
+		t.Errorf("incomplete: got %v, %v", slow, err)
+	}
+}
+
 func TestParseResponseRejects(t *testing.T) {
 	for name, data := range map[string]string{
 		"status":           strings.Replace(good, "200 OK", "500 No", 1),
@@ -31,6 +44,7 @@ func TestParseResponseRejects(t *testing.T) {
 		"other length":     strings.Replace(good, "13\r\n", "12\r\n", 1),
 		"type":             strings.Replace(good, "text/plain", "text/html", 1),
 		"body":             strings.Replace(good, "World", "Wurld", 1),
+		"slow body":        strings.Replace(good, Body, SlowBody, 1),
 		"shifted by one":   good[1:],
 		"endless head":     "HTTP/1.1 200 OK\r\n" + strings.Repeat("x: y\r\n", 2000),
 		"body of previous": "!" + good,

@@ -1,5 +1,6 @@
 // Command fasthttp answers every request with the benchmark's response through
-// github.com/valyala/fasthttp, as a program with no special tuning would.
+// github.com/valyala/fasthttp, as a program with no special tuning would; late on
+// the slow routes of package mix.
 package main
 
 import (
@@ -9,6 +10,9 @@ import (
 	"net"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/mix"
 )
 
 func main() {
@@ -18,6 +22,7 @@ func main() {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
 
+	mix.Calibrate()
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
@@ -27,6 +32,6 @@ func main() {
 }
 
 func hello(ctx *fasthttp.RequestCtx) {
-	ctx.SetContentType("text/plain")
-	ctx.WriteString("Hello, World!")
+	ctx.SetContentType(client.ContentType)
+	ctx.WriteString(mix.Answer(string(ctx.Path())))
 }

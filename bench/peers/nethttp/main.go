@@ -1,5 +1,6 @@
 // Command nethttp answers every request with the benchmark's response through
-// net/http, as a program with no special tuning would.
+// net/http, as a program with no special tuning would; late on
+// the slow routes of package mix.
 package main
 
 import (
@@ -9,6 +10,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/mix"
 )
 
 func main() {
@@ -18,6 +22,7 @@ func main() {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
 
+	mix.Calibrate()
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
@@ -27,6 +32,6 @@ func main() {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain")
-	io.WriteString(w, "Hello, World!")
+	w.Header().Set("Content-Type", client.ContentType)
+	io.WriteString(w, mix.Answer(r.URL.Path))
 }
