@@ -2,12 +2,17 @@ module github.com/ringkit/ringkit/bench
 
 go 1.26.0
 
+// The server measured is the one around this module.
+replace github.com/ringkit/ringkit => ../
+
 require (
+	github.com/ringkit/ringkit v0.0.0
 	github.com/valyala/fasthttp v1.74.0
 	golang.org/x/sys v0.49.0
 )
 
 require (
+	github.com/iceber/iouring-go v0.0.0-20230403020409-002cfd2e2a90 // indirect
 	github.com/klauspost/compress v1.20.0 // indirect
 	github.com/molecule-man/go-brrr v1.0.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect

@@ -1,0 +1,97 @@
+// Command ringkit answers every request with the benchmark's response through this
+// project's server; late on the slow routes of package mix.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+
+	"github.com/ringkit/ringkit"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/mix"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
+	engine := flag.String("engine", "auto", "auto, io_uring or epoll")
+	mode := flag.String("mode", "auto", "how handlers run: auto, inline or goroutine")
+	loops := flag.Int("loops", 0, "`number` of event loops; 0 means one for each CPU")
+	kind := flag.String("handler", "native", "native or std, an http.Handler")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("unexpected argument %q", flag.Arg(0))
+	}
+
+	srv := &ringkit.Server{Loops: *loops, Name: "ringkit"}
+	var err error
+	if srv.Engine, err = ringkit.ParseEngine(*engine); err != nil {
+		log.Fatal(err)
+	}
+	if srv.Mode, err = ringkit.ParseMode(*mode); err != nil {
+		log.Fatal(err)
+	}
+	if srv.Handler, err = handler(*kind, srv); err != nil {
+		log.Fatal(err)
+	}
+
+	mix.Calibrate()
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", l.Addr())
+	log.Fatal(srv.Serve(l))
+}
+
+func handler(kind string, srv *ringkit.Server) (http.Handler, error) {
+	switch kind {
+	case "native":
+		return native(srv), nil
+	case "std":
+		return standard(srv), nil
+	}
+	return nil, fmt.Errorf("-handler %q: want native or std", kind)
+}
+
+func native(srv *ringkit.Server) ringkit.HandlerFunc {
+	return func(x *ringkit.Exchange) {
+		if x.Path() == mix.Stats {
+			x.Write(counters(srv))
+			return
+		}
+		x.SetHeader("Content-Type", client.ContentType)
+		x.WriteString(mix.Answer(x.Path()))
+	}
+}
+
+func standard(srv *ringkit.Server) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == mix.Stats {
+			w.Write(counters(srv))
+			return
+		}
+		w.Header().Set("Content-Type", client.ContentType)
+		io.WriteString(w, mix.Answer(r.URL.Path))
+	}
+}
+
+// counters returns what the server has counted so far, as JSON.
+func counters(srv *ringkit.Server) []byte {
+	s := srv.Stats()
+	data, err := json.Marshal(mix.Counters{
+		Takeovers: s.Takeovers,
+		Released:  s.Released,
+		Predicted: s.Predicted,
+		Spawned:   s.Spawned,
+	})
+	if err != nil {
+		panic(err) // numbers only
+	}
+	return data
+}
