@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
 )
@@ -33,19 +34,33 @@ func compareCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 }
 
 func compare(ctx context.Context, o options, dir string, stdout, stderr io.Writer) error {
-	subjects, skipped, err := buildSubjects(ctx, o, dir, stderr)
+	builder, err := subject.NewBuilder(ctx, dir, stderr)
 	if err != nil {
 		return err
+	}
+	subjects, skipped, err := buildSubjects(ctx, o, builder, stderr)
+	if err != nil {
+		return err
+	}
+	var generator string
+	if slices.ContainsFunc(o.scenarios, scenario.mixed) {
+		if generator, err = builder.Program(ctx, generatorSource); err != nil {
+			return err
+		}
 	}
 	results := newReport(o, skipped)
 	var useless []string
 	for _, sc := range o.scenarios {
-		outcomes, err := compareScenario(ctx, o, sc, subjects, dir, stderr)
+		load, err := newLoad(o, sc, dir, generator)
+		if err != nil {
+			return err
+		}
+		outcomes, err := compareScenario(ctx, o, sc, subjects, load, stderr)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(stdout, "\n%s; %d rounds of %v\n\n", sc.describe(o.connections), o.rounds, o.duration)
-		if err := writeSummary(stdout, outcomes); err != nil {
+		if err := sc.writeSummary(stdout, outcomes); err != nil {
 			return err
 		}
 		results.add(sc, outcomes)
@@ -71,12 +86,7 @@ func compare(ctx context.Context, o options, dir string, stdout, stderr io.Write
 
 // buildSubjects makes the subjects ready. One that cannot be built is left out,
 // and why is in skipped.
-func buildSubjects(ctx context.Context, o options, dir string, progress io.Writer) (subjects []subject.Subject, skipped []string, err error) {
-	const loops = 1 // one loop for the one processor it is pinned to
-	builder, err := subject.NewBuilder(ctx, dir, progress)
-	if err != nil {
-		return nil, nil, err
-	}
+func buildSubjects(ctx context.Context, o options, builder *subject.Builder, progress io.Writer) (subjects []subject.Subject, skipped []string, err error) {
 	add := func(s subject.Subject, err error) {
 		if err != nil {
 			fmt.Fprintln(progress, err)
@@ -86,13 +96,14 @@ func buildSubjects(ctx context.Context, o options, dir string, progress io.Write
 		subjects = append(subjects, s)
 	}
 	for _, name := range o.subjects {
-		add(builder.Build(ctx, name, loops))
+		add(builder.Build(ctx, name))
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
 	}
 	for _, e := range o.extras {
-		add(subject.Binary(e.name, e.path, loops))
+		command := strings.Fields(e.command)
+		add(subject.Binary(e.name, command[0], command[1:]...))
 	}
 	if len(subjects) == 0 {
 		return nil, nil, errors.New("nothing to measure")
@@ -100,19 +111,34 @@ func buildSubjects(ctx context.Context, o options, dir string, progress io.Write
 	return subjects, skipped, nil
 }
 
-// compareScenario measures the subjects in turn, round after round, so that what
-// the machine does besides meets all of them alike.
-func compareScenario(ctx context.Context, o options, sc scenario, subjects []subject.Subject, dir string, progress io.Writer) ([]outcome, error) {
+// newLoad returns what puts the load of a scenario on a server: wrk, or the program
+// generator if some requests take longer than others.
+func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
+	at := o.place(sc)
+	if sc.mixed() {
+		l := mixLoad{program: generator, cpu: at.loadCPU, mixture: sc.mix,
+			connections: sc.connections(o.connections), duration: o.duration}
+		return l.measure, nil
+	}
 	script, err := sc.script(dir)
 	if err != nil {
 		return nil, err
 	}
-	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject.Subject) bool { return !sc.includes(s) })
-	load := wrk.Load{Connections: o.connections, Duration: o.duration, Script: script, CPU: o.loadCPU}
+	l := wrk.Load{Connections: o.connections, Threads: at.threads, Duration: o.duration, Script: script, CPU: at.loadCPU}
+	return func(ctx context.Context, srv *server.Server, route string) (sample, error) {
+		l.URL = srv.URL(route)
+		return measureLoad(ctx, srv.PID, l)
+	}, nil
+}
+
+// compareScenario measures the subjects in turn, round after round, so that what
+// the machine does besides meets all of them alike.
+func compareScenario(ctx context.Context, o options, sc scenario, subjects []subject.Subject, load loadFunc, progress io.Writer) ([]outcome, error) {
+	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject.Subject) bool { return !o.includes(sc, s) })
 	outcomes := make([]outcome, len(subjects))
 	for round := 1; round <= o.rounds; round++ {
 		for i, s := range subjects {
-			result, err := measure(ctx, o, s, load)
+			result, err := measure(ctx, o.place(sc), s, load)
 			if err != nil {
 				return nil, err
 			}
@@ -127,7 +153,7 @@ func compareScenario(ctx context.Context, o options, sc scenario, subjects []sub
 
 func progressLine(name string, s sample) string {
 	if s.Invalid != "" {
-		return fmt.Sprintf("%-13s invalid: %s", name, s.Invalid)
+		return fmt.Sprintf("%-21s invalid: %s", name, s.Invalid)
 	}
-	return fmt.Sprintf("%-13s %6.2f µs/request, %7.0f requests/s", name, s.CPUMicros, s.Rate)
+	return fmt.Sprintf("%-21s %6.2f µs/request, %7.0f requests/s", name, s.CPUMicros, s.Rate)
 }

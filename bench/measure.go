@@ -28,13 +28,17 @@ type sample struct {
 	ThreadsEnded bool    `json:"threads_ended"`
 	Engine       string  `json:"engine"`
 	procfs.Memory
-	Invalid string `json:"invalid,omitempty"` // why the sample does not count
+	Mix     *mixFigures `json:"mix,omitempty"`
+	Invalid string      `json:"invalid,omitempty"` // why the sample does not count
 }
+
+// loadFunc puts a load on a server, warms it up with it and measures it once.
+type loadFunc func(ctx context.Context, srv *server.Server, route string) (sample, error)
 
 // measure starts the subject afresh, warms it up and measures it once. What goes
 // wrong with the subject makes the sample invalid; only an interruption is an error.
-func measure(ctx context.Context, o options, s subject.Subject, load wrk.Load) (sample, error) {
-	result, err := measureServer(ctx, o, s, load)
+func measure(ctx context.Context, at place, s subject.Subject, load loadFunc) (sample, error) {
+	result, err := measureServer(ctx, at, s, load)
 	if ctx.Err() != nil {
 		return sample{}, ctx.Err()
 	}
@@ -44,13 +48,13 @@ func measure(ctx context.Context, o options, s subject.Subject, load wrk.Load) (
 	return result, nil
 }
 
-func measureServer(ctx context.Context, o options, s subject.Subject, load wrk.Load) (sample, error) {
+func measureServer(ctx context.Context, at place, s subject.Subject, load loadFunc) (sample, error) {
 	srv, err := server.Start(ctx, server.Command{
 		Path:       s.Path,
-		Args:       s.Args,
+		Args:       s.Args(at.loops),
 		Env:        s.Env,
-		CPU:        o.serverCPU,
-		GoMaxProcs: o.goMaxProcs,
+		CPU:        at.serverCPU,
+		GoMaxProcs: at.goMaxProcs,
 	})
 	if err != nil {
 		return sample{}, err
@@ -66,8 +70,7 @@ func measureServer(ctx context.Context, o options, s subject.Subject, load wrk.L
 	if s.Engine != "" && engine != s.Engine {
 		return sample{}, fmt.Errorf("runs on %s, not on %s", engine, s.Engine)
 	}
-	load.URL = srv.URL(s.Route)
-	result, err := measureLoad(ctx, srv.PID, load)
+	result, err := load(ctx, srv, s.Route)
 	result.Engine = engine
 	// A load without answers is the server's fault only if it still gives none.
 	if err := client.Probe(srv.Port, s.Route); err != nil {

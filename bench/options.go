@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -16,7 +17,8 @@ type options struct {
 	duration    time.Duration
 	connections int
 	scenarios   []scenario
-	subjects    []string
+	subjects    []string // those of all scenarios
+	named       bool     // and not chosen by scenario
 	extras      []extra
 	serverCPU   int
 	loadCPU     int
@@ -24,8 +26,8 @@ type options struct {
 	jsonFile    string
 }
 
-// extra is a program that takes the arguments of examples/hello.
-type extra struct{ name, path string }
+// extra is a program that takes -addr and -loops, and arguments for it.
+type extra struct{ name, command string }
 
 // Bounds of a comparison, so that a slip of the finger does not run for a week.
 const (
@@ -40,21 +42,21 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "`number` of rounds; each measures every subject once")
 	flags.DurationVar(&o.duration, "duration", 5*time.Second, "`time` of one measurement, in whole seconds")
 	flags.IntVar(&o.connections, "connections", 64, "`number` of connections")
-	scenarioList := flags.String("scenario", "all", "comma `list` of plain, pipeline, close; or all")
-	subjectList := flags.String("subjects", "", "comma `list` of subjects (default \""+strings.Join(subject.Default(), ",")+"\")")
-	flags.Func("extra", "`name=path` of a program that takes the flags of examples/hello, measured too; may be repeated", func(text string) error {
-		name, path, ok := strings.Cut(text, "=")
-		if !ok || name == "" || path == "" {
-			return usagef("want name=path")
+	scenarioList := flags.String("scenario", "all", "comma `list` of "+scenarioNames(scenarios)+"; or all")
+	subjectList := flags.String("subjects", "", "comma `list` of subjects (default depends on the scenario; plain has \""+strings.Join(subject.Default(), ",")+"\")")
+	flags.Func("extra", "`name=program` with the flags -addr and -loops, measured too, and more flags for it separated by blanks; may be repeated", func(text string) error {
+		name, command, ok := strings.Cut(text, "=")
+		if !ok || name == "" || strings.TrimSpace(command) == "" {
+			return usagef("want name=program")
 		}
-		o.extras = append(o.extras, extra{name, path})
+		o.extras = append(o.extras, extra{name, command})
 		return nil
 	})
 	flags.IntVar(&o.serverCPU, "server-cpu", 0, "`processor` the servers are pinned to, -1 for any (default 0)")
 	flags.IntVar(&o.loadCPU, "load-cpu", 1, "`processor` wrk is pinned to, -1 for any")
 	flags.IntVar(&o.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for the Go servers; by default Go chooses for the processors it finds")
 	flags.StringVar(&o.jsonFile, "json", "", "`file` to write all results to")
-	quick := flags.Bool("quick", false, "2 rounds of 1 s, to try things out: too short to quote")
+	quick := flags.Bool("quick", false, "2 rounds of 1 s, of "+scenarioNames(quickScenarios())+" if none are named, to try things out: too short to quote")
 	about := overview + "\nSubjects:\n" + subject.Describe()
 	if err := parseFlags(flags, args, about, help); err != nil {
 		return options{}, err
@@ -68,15 +70,55 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 			o.duration = time.Second
 		}
 	}
-	o.subjects = splitList(*subjectList)
-	if !wasSet(flags, "subjects") {
-		o.subjects = subject.Default()
-	}
 	var err error
 	if o.scenarios, err = findScenarios(splitList(*scenarioList)); err != nil {
 		return options{}, usageError{err}
 	}
+	if *quick && !wasSet(flags, "scenario") {
+		o.scenarios = quickScenarios()
+	}
+	o.named = wasSet(flags, "subjects")
+	o.subjects = splitList(*subjectList)
+	if !o.named {
+		o.subjects = defaultSubjects(o.scenarios)
+	}
 	return o, o.check()
+}
+
+// defaultSubjects returns the subjects that the scenarios have by themselves.
+func defaultSubjects(scenarios []scenario) []string {
+	var names []string
+	for _, sc := range scenarios {
+		for _, name := range sc.subjects() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// includes reports whether a subject is measured in a scenario.
+func (o options) includes(sc scenario, s subject.Subject) bool {
+	isExtra := slices.ContainsFunc(o.extras, func(e extra) bool { return e.name == s.Name })
+	return sc.suits(s) && (o.named || isExtra || slices.Contains(sc.subjects(), s.Name))
+}
+
+// place is where server and load run, and on how much of it.
+type place struct {
+	serverCPU, loadCPU int
+	goMaxProcs         int // 0 leaves the choice to the Go runtime
+	loops              int // of ringkit's server
+	threads            int // of wrk
+}
+
+// place returns the place of a scenario: one processor for the server and another
+// for the load, unless they share two.
+func (o options) place(sc scenario) place {
+	if sc.two {
+		return place{proc.AnyCPU, proc.AnyCPU, cmp.Or(o.goMaxProcs, 2), 2, 2}
+	}
+	return place{o.serverCPU, o.loadCPU, o.goMaxProcs, 1, 1}
 }
 
 func (o options) check() error {

@@ -23,8 +23,10 @@ func TestParseOptionsDefaults(t *testing.T) {
 	if o.rounds != 5 || o.duration != 5*time.Second || o.connections != 64 || len(o.scenarios) != len(scenarios) {
 		t.Errorf("got %+v", o)
 	}
-	if !slices.Equal(o.subjects, subject.Default()) {
-		t.Errorf("subjects %q", o.subjects)
+	for _, name := range slices.Concat(subject.Default(), subject.Mixed(), subject.Two()) {
+		if !slices.Contains(o.subjects, name) {
+			t.Errorf("%s is not among %q", name, o.subjects)
+		}
 	}
 }
 
@@ -33,6 +35,13 @@ func TestParseOptionsQuick(t *testing.T) {
 	if err != nil || o.rounds != 2 || o.duration != time.Second {
 		t.Errorf("got %d rounds of %v, %v", o.rounds, o.duration, err)
 	}
+	if !slices.Equal(o.subjects, subject.Default()) || len(o.scenarios) != 3 {
+		t.Errorf("a quick run takes %s with %q", scenarioNames(o.scenarios), o.subjects)
+	}
+	o, err = parseOptions(append(anyCPU, "-quick", "-scenario", "mix2,two"), io.Discard)
+	if err != nil || scenarioNames(o.scenarios) != "mix2, two" {
+		t.Errorf("named scenarios: got %s, %v", scenarioNames(o.scenarios), err)
+	}
 	o, err = parseOptions(append(anyCPU, "-quick", "-rounds", "3", "-duration", "4s"), io.Discard)
 	if err != nil || o.rounds != 3 || o.duration != 4*time.Second {
 		t.Errorf("explicit flags: got %d rounds of %v, %v", o.rounds, o.duration, err)
@@ -40,11 +49,11 @@ func TestParseOptionsQuick(t *testing.T) {
 }
 
 func TestParseOptionsExtra(t *testing.T) {
-	o, err := parseOptions(append(anyCPU, "-subjects", "", "-extra", "old=/a", "-extra", "new=/b=c"), io.Discard)
+	o, err := parseOptions(append(anyCPU, "-subjects", "", "-extra", "old=/a", "-extra", "new=/b=c -handler std"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []extra{{"old", "/a"}, {"new", "/b=c"}}; !slices.Equal(o.extras, want) || len(o.subjects) != 0 {
+	if want := []extra{{"old", "/a"}, {"new", "/b=c -handler std"}}; !slices.Equal(o.extras, want) || len(o.subjects) != 0 {
 		t.Errorf("got %v and subjects %q", o.extras, o.subjects)
 	}
 }
@@ -53,7 +62,7 @@ func TestParseOptionsRejects(t *testing.T) {
 	for _, args := range []string{
 		"-rounds 0", "-rounds 101", "-rounds x", "-duration 1500ms", "-duration 0s", "-duration 1h",
 		"-connections 0", "-scenario fancy", "-scenario plain,plain", "-scenario ,", "-subjects iis",
-		"-subjects uring,uring", "-subjects ,", "-extra x", "-extra =y", "-extra uring=/x",
+		"-subjects uring,uring", "-subjects ,", "-extra x", "-extra x=", "-extra =y", "-extra uring=/x",
 		"-extra a=/x -extra a=/y", "-gomaxprocs -1", "-server-cpu 3 -load-cpu 3", "-load-cpu 100000",
 		"-nonsense", "surplus",
 	} {
@@ -61,6 +70,70 @@ func TestParseOptionsRejects(t *testing.T) {
 		var usage usageError
 		if !errors.As(err, &usage) {
 			t.Errorf("%s: got %v", args, err)
+		}
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	plain, mixed, two := findScenario(t, "plain"), findScenario(t, "mix2"), findScenario(t, "two")
+	named := options{named: true}
+	chosen := options{extras: []extra{{"old", "/a"}}}
+	for _, test := range []struct {
+		o    options
+		sc   scenario
+		s    subject.Subject
+		want bool
+	}{
+		{chosen, plain, subject.Subject{Name: "uring", Floor: true}, true},
+		{chosen, plain, subject.Subject{Name: "ringkit-std"}, false},
+		{chosen, mixed, subject.Subject{Name: "ringkit-std"}, true},
+		{chosen, mixed, subject.Subject{Name: "old"}, true},
+		{chosen, two, subject.Subject{Name: "ringkit-std-inline"}, false},
+		{named, plain, subject.Subject{Name: "ringkit-std"}, true},
+		{named, two, subject.Subject{Name: "ringkit-std-inline"}, true},
+		{named, two, subject.Subject{Name: "uring", Floor: true}, false},
+		{named, mixed, subject.Subject{Name: "uring", Floor: true}, false},
+	} {
+		if got := test.o.includes(test.sc, test.s); got != test.want {
+			t.Errorf("%s in %s, subjects named %v: got %v", test.s.Name, test.sc.name, test.o.named, got)
+		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	o := options{serverCPU: 3, loadCPU: 4}
+	if got, want := o.place(findScenario(t, "mix2")), (place{3, 4, 0, 1, 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	two := findScenario(t, "two")
+	if got, want := o.place(two), (place{-1, -1, 2, 2, 2}); got != want {
+		t.Errorf("two: got %+v, want %+v", got, want)
+	}
+	o.goMaxProcs = 1
+	if got := o.place(two); got.goMaxProcs != 1 {
+		t.Errorf("two, -gomaxprocs 1: got %+v", got)
+	}
+}
+
+func findScenario(t *testing.T, name string) scenario {
+	t.Helper()
+	found, err := findScenarios([]string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found[0]
+}
+
+func TestDescribeScenario(t *testing.T) {
+	for name, want := range map[string]string{
+		"close":      "close: 10 connections, a new one for each request",
+		"pipeline":   "pipeline: 10 connections, 16 requests per write",
+		"two":        "two: 10 connections, one request at a time on each, server and load on two processors",
+		"mix2":       "mix2: 10 connections, one request at a time on each, 2 % of the requests sleep 2 ms, on a route of their own",
+		"mix1s-same": "mix1s-same: 40 connections, one request at a time on each, 0.1 % of the requests sleep 1 s, on the same route",
+	} {
+		if got := findScenario(t, name).describe(10); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -26,9 +26,10 @@ type report struct {
 }
 
 type scenarioReport struct {
-	Name     string          `json:"name"`
-	Pipeline int             `json:"requests_per_write"`
-	Subjects []subjectReport `json:"subjects"`
+	Name        string          `json:"name"`
+	Connections int             `json:"connections"`
+	Pipeline    int             `json:"requests_per_write"`
+	Subjects    []subjectReport `json:"subjects"`
 }
 
 type subjectReport struct {
@@ -65,7 +66,7 @@ func newReport(o options, notMeasured []string) *report {
 }
 
 func (r *report) add(sc scenario, outcomes []outcome) {
-	result := scenarioReport{Name: sc.name, Pipeline: sc.pipeline}
+	result := scenarioReport{Name: sc.name, Connections: sc.connections(r.Connections), Pipeline: sc.pipeline}
 	for _, o := range outcomes {
 		result.Subjects = append(result.Subjects, subjectReport{
 			Name:      o.subject,

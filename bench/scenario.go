@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/ringkit/ringkit/bench/internal/mix"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
 )
@@ -13,14 +15,51 @@ import (
 // scenario is a kind of load.
 type scenario struct {
 	name     string
-	pipeline int  // requests in one write
-	close    bool // each request asks for the end of its connection
+	pipeline int     // requests in one write
+	close    bool    // each request asks for the end of its connection
+	two      bool    // server and load share two processors
+	mix      mixture // some requests take longer than others
 }
+
+// mixture says which requests take longer. With no slow route, the server decides
+// at random, on the one route there is.
+type mixture struct {
+	path, slow string
+	share      float64 // of the requests that are slow
+	cost       string  // what they do
+	spread     int     // times as many connections, so that enough are not waiting
+}
+
+// With a second of waiting in a thousand requests, at 50,000 requests a second,
+// 50 connections do nothing but wait.
+const longSpread = 4
 
 var scenarios = []scenario{
 	{name: "plain", pipeline: 1},
 	{name: "pipeline", pipeline: 16},
 	{name: "close", pipeline: 1, close: true},
+	{name: "two", pipeline: 1, two: true},
+	{name: "mix2", pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
+	{name: "mix2-same", pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
+	{name: "mix1s", pipeline: 1, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
+	{name: "mix1s-same", pipeline: 1, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
+	{name: "burn", pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
+}
+
+// mixed reports whether some requests take longer than others.
+func (s scenario) mixed() bool { return s.mix.share > 0 }
+
+// quickScenarios are those that a quick run takes.
+func quickScenarios() []scenario {
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two })
+}
+
+func scenarioNames(list []scenario) string {
+	var names []string
+	for _, s := range list {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func findScenarios(names []string) ([]scenario, error) {
@@ -31,7 +70,7 @@ func findScenarios(names []string) ([]scenario, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-scenario: no scenario %q (there are: plain, pipeline, close; or all)", name)
+			return nil, fmt.Errorf("-scenario: no scenario %q (there are: %s; or all)", name, scenarioNames(scenarios))
 		}
 		if slices.Contains(found, scenarios[i]) {
 			return nil, fmt.Errorf("-scenario: %q is named twice", name)
@@ -46,19 +85,51 @@ func findScenarios(names []string) ([]scenario, error) {
 
 // describe says in words what the scenario does.
 func (s scenario) describe(connections int) string {
-	text := fmt.Sprintf("%s: %d connections", s.name, connections)
+	text := fmt.Sprintf("%s: %d connections", s.name, s.connections(connections))
 	switch {
 	case s.close:
 		return text + ", a new one for each request"
 	case s.pipeline > 1:
 		return text + fmt.Sprintf(", %d requests per write", s.pipeline)
 	}
-	return text + ", one request at a time on each"
+	text += ", one request at a time on each"
+	switch {
+	case s.two:
+		return text + ", server and load on two processors"
+	case s.mixed():
+		return text + ", " + s.mix.describe()
+	}
+	return text
 }
 
-// includes reports whether the scenario is for the subject. The floors in C do not
-// read the fields of a request and would not close.
-func (s scenario) includes(sub subject.Subject) bool { return !s.close || !sub.Floor }
+func (m mixture) describe() string {
+	where := "on a route of their own"
+	if m.slow == "" {
+		where = "on the same route"
+	}
+	return fmt.Sprintf("%g %% of the requests %s, %s", 100*m.share, m.cost, where)
+}
+
+// connections returns how many of them there are, given how many were asked for.
+func (s scenario) connections(asked int) int { return asked * max(1, s.mix.spread) }
+
+// subjects returns the names of those it is for if none are named.
+func (s scenario) subjects() []string {
+	switch {
+	case s.mixed():
+		return subject.Mixed()
+	case s.two:
+		return subject.Two()
+	}
+	return subject.Default()
+}
+
+// suits reports whether the scenario can be measured with the subject. The floors in
+// C do not read the fields of a request and would not close, have no routes, and
+// run on one thread.
+func (s scenario) suits(sub subject.Subject) bool {
+	return !sub.Floor || !s.close && !s.mixed() && !s.two
+}
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""
 // if it needs none.

@@ -44,8 +44,26 @@ func rss(s sample) float64       { return float64(s.RSS) }
 // references are the subjects that the table gives ratios to.
 var references = []string{subject.Uring, subject.NetHTTP, subject.FastHTTP}
 
-// writeSummary writes the table of a scenario and what is to be known about it.
-func writeSummary(w io.Writer, outcomes []outcome) error {
+// writeSummary writes the table of the scenario and what is to be known about it.
+func (s scenario) writeSummary(w io.Writer, outcomes []outcome) error {
+	write := summary
+	if s.mixed() {
+		write = mixSummary
+	}
+	if _, err := write(outcomes).WriteTo(w); err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		for _, note := range o.notes(s) {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", o.subject, note); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func summary(outcomes []outcome) *table.Table {
 	head := []string{"subject", "engine", "CPU µs/req", "min–max"}
 	for _, name := range references {
 		head = append(head, "÷ "+name)
@@ -55,17 +73,7 @@ func writeSummary(w io.Writer, outcomes []outcome) error {
 	for _, o := range outcomes {
 		tab.Add(summaryRow(o, outcomes)...)
 	}
-	if _, err := tab.WriteTo(w); err != nil {
-		return err
-	}
-	for _, o := range outcomes {
-		for _, note := range o.notes() {
-			if _, err := fmt.Fprintf(w, "%s: %s\n", o.subject, note); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return tab
 }
 
 func summaryRow(o outcome, all []outcome) []string {
@@ -121,16 +129,21 @@ func ratio(o, reference outcome) string {
 // should know that the machine was not quiet.
 const disturbed = 0.1
 
-func (o outcome) notes() []string {
+func (o outcome) notes(sc scenario) []string {
 	var notes []string
-	invalid, ended := 0, 0
+	invalid, ended, unanswered := 0, 0, int64(0)
 	why := ""
 	for _, s := range o.samples {
 		if s.Invalid != "" {
 			invalid++
 			why = s.Invalid
-		} else if s.ThreadsEnded {
+			continue
+		}
+		if s.ThreadsEnded {
 			ended++
+		}
+		if s.Mix != nil {
+			unanswered += s.Mix.Unanswered
 		}
 	}
 	if invalid > 0 {
@@ -139,8 +152,12 @@ func (o outcome) notes() []string {
 	if ended > 0 {
 		notes = append(notes, fmt.Sprintf("threads ended in %d rounds, whose processor time is exact to 10 ms only", ended))
 	}
-	if share := o.median(waited); share > disturbed {
-		notes = append(notes, fmt.Sprintf("threads waited for a processor %.0f %% of the time: other work ran there", 100*share))
+	if unanswered > 0 {
+		notes = append(notes, fmt.Sprintf("%d requests had no answer 2 s after the end", unanswered))
+	}
+	// Where the load has the same processors, waiting for them is no news.
+	if share := o.median(waited); share > disturbed && !sc.two {
+		notes = append(notes, fmt.Sprintf("threads waited for a processor %.0f %% of the time: other work ran there, or they waited for one another", 100*share))
 	}
 	return notes
 }

@@ -42,7 +42,7 @@ func testOutcomes() []outcome {
 
 func TestWriteSummary(t *testing.T) {
 	var b strings.Builder
-	if err := writeSummary(&b, testOutcomes()); err != nil {
+	if err := scenarios[0].writeSummary(&b, testOutcomes()); err != nil {
 		t.Fatal(err)
 	}
 	var rows [][]string
@@ -74,8 +74,11 @@ func TestWriteSummary(t *testing.T) {
 
 func TestNotesDisturbed(t *testing.T) {
 	o := outcome{samples: []sample{{Waited: 0.3}, {Waited: 0.2}, {Waited: 0}}}
-	if notes := o.notes(); len(notes) != 1 || !strings.Contains(notes[0], "20 %") {
+	if notes := o.notes(scenarios[0]); len(notes) != 1 || !strings.Contains(notes[0], "20 %") {
 		t.Errorf("got %q", notes)
+	}
+	if notes := o.notes(scenario{two: true}); notes != nil {
+		t.Errorf("the load runs there too: got %q", notes)
 	}
 }
 

@@ -25,7 +25,7 @@ type target struct {
 
 func (t *target) addFlags(flags *flag.FlagSet) {
 	flags.StringVar(&t.name, "subject", subject.Ringkit, "`name` of the server to run")
-	flags.StringVar(&t.binary, "binary", "", "`program` to run instead, which takes the flags of examples/hello")
+	flags.StringVar(&t.binary, "binary", "", "`program` to run instead, which takes the flags -addr and -loops")
 	flags.IntVar(&t.loops, "loops", 0, "`number` of event loops of ringkit's server, 0 for its default")
 	flags.IntVar(&t.serverCPU, "server-cpu", proc.AnyCPU, "`processor` the server is pinned to, -1 for any")
 	flags.IntVar(&t.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for a Go server; by default Go chooses")
@@ -65,7 +65,7 @@ func (t *target) start(ctx context.Context, dir string, progress io.Writer) (*ru
 	}
 	srv, err := server.Start(ctx, server.Command{
 		Path:       s.Path,
-		Args:       s.Args,
+		Args:       s.Args(t.loops),
 		Env:        s.Env,
 		CPU:        t.serverCPU,
 		GoMaxProcs: t.goMaxProcs,
@@ -84,13 +84,13 @@ func (t *target) start(ctx context.Context, dir string, progress io.Writer) (*ru
 
 func (t *target) build(ctx context.Context, dir string, progress io.Writer) (subject.Subject, error) {
 	if t.binary != "" {
-		return subject.Binary(t.binary, t.binary, t.loops)
+		return subject.Binary(t.binary, t.binary)
 	}
 	builder, err := subject.NewBuilder(ctx, dir, progress)
 	if err != nil {
 		return subject.Subject{}, err
 	}
-	return builder.Build(ctx, t.name, t.loops)
+	return builder.Build(ctx, t.name)
 }
 
 func (r *running) readFirst(ctx context.Context) error {

@@ -18,9 +18,6 @@ import (
 // modulePath is the module of the benchmarks.
 const modulePath = "github.com/ringkit/ringkit/bench"
 
-// helloSource is the one source that is a package of the module around it.
-const helloSource = "./examples/hello"
-
 // Builder builds subjects into one directory, each program once.
 type Builder struct {
 	moduleDir string
@@ -49,22 +46,23 @@ func NewBuilder(ctx context.Context, binDir string, progress io.Writer) (*Builde
 	}, nil
 }
 
-// Build makes the subject of that name. Loops is the number of event loops of
-// ringkit's own server, 0 for its default.
-func (b *Builder) Build(ctx context.Context, name string, loops int) (Subject, error) {
+// Build makes the subject of that name.
+func (b *Builder) Build(ctx context.Context, name string) (Subject, error) {
 	r, err := find(name)
 	if err != nil {
 		return Subject{}, err
 	}
-	path, err := b.program(ctx, r.source)
+	path, err := b.Program(ctx, r.source)
 	if err != nil {
 		return Subject{}, fmt.Errorf("building %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, Args: r.args(loops), Env: r.env, Route: r.route, Engine: r.engine,
+	return Subject{Name: name, Path: path, args: r.args, Env: r.env, Route: route, Engine: r.engine,
 		Floor: strings.HasPrefix(r.source, "floor/")}, nil
 }
 
-func (b *Builder) program(ctx context.Context, source string) (string, error) {
+// Program builds a C file or a Go package below the module's directory and returns
+// the path of the program.
+func (b *Builder) Program(ctx context.Context, source string) (string, error) {
 	if path, ok := b.built[source]; ok {
 		return path, nil
 	}
@@ -75,14 +73,10 @@ func (b *Builder) program(ctx context.Context, source string) (string, error) {
 	case strings.HasSuffix(source, ".c"):
 		path = filepath.Join(b.binDir, "floor-"+name)
 		cmd = exec.CommandContext(ctx, "gcc", "-O2", "-Wall", "-Wextra", "-o", path, source)
-		cmd.Dir = b.moduleDir
 	default:
 		cmd = exec.CommandContext(ctx, "go", "build", "-o", path, source)
-		cmd.Dir = b.moduleDir
-		if source == helloSource {
-			cmd.Dir = filepath.Dir(b.moduleDir)
-		}
 	}
+	cmd.Dir = b.moduleDir
 
 	// An interrupted go command takes its compilers with it; a killed one does not.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -104,9 +98,10 @@ func (b *Builder) program(ctx context.Context, source string) (string, error) {
 	return path, nil
 }
 
-// Binary returns a subject for a program built elsewhere that takes the arguments
-// of examples/hello: another state of the project, say.
-func Binary(name, path string, loops int) (Subject, error) {
+// Binary returns a subject for a program built elsewhere that takes -addr and
+// -loops as peers/ringkit does: another state of the project, say. It gets the
+// arguments in more besides.
+func Binary(name, path string, more ...string) (Subject, error) {
 	path, err := exec.LookPath(path)
 	if err != nil {
 		return Subject{}, fmt.Errorf("subject %s: %w", name, err)
@@ -114,5 +109,5 @@ func Binary(name, path string, loops int) (Subject, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return Subject{}, fmt.Errorf("subject %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, Args: HelloArgs(loops), Route: "/"}, nil
+	return Subject{Name: name, Path: path, args: ringkitArgs(more...), Route: route}, nil
 }

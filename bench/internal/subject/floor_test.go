@@ -30,11 +30,11 @@ func TestFloors(t *testing.T) {
 	}
 	for _, name := range []string{Uring, "uring-defer", "epoll"} {
 		t.Run(name, func(t *testing.T) {
-			s, err := builder.Build(t.Context(), name, 0)
+			s, err := builder.Build(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			srv, err := server.Start(t.Context(), server.Command{Path: s.Path, Args: s.Args, CPU: proc.AnyCPU})
+			srv, err := server.Start(t.Context(), server.Command{Path: s.Path, Args: s.Args(0), CPU: proc.AnyCPU})
 			if err != nil && strings.Contains(err.Error(), "io_uring_") {
 				t.Skip(err)
 			}

@@ -15,7 +15,6 @@ import (
 type Subject struct {
 	Name  string
 	Path  string // program
-	Args  []string
 	Env   []string
 	Route string // that answers with the benchmark's response
 
@@ -24,19 +23,33 @@ type Subject struct {
 
 	// Floor says that it is a program in C that hardly looks at requests.
 	Floor bool
+
+	args func(loops int) []string
 }
+
+// Args returns the arguments to start it with. Loops is the number of event loops
+// of ringkit's server, 0 for its default.
+func (s Subject) Args(loops int) []string { return s.args(loops) }
 
 // recipe says how a subject is made.
 type recipe struct {
 	name   string
 	about  string
-	source string                   // C file or Go package below the module's directory
-	args   func(loops int) []string // loops 0 leaves the choice to the server
+	source string // C file or Go package below the module's directory
+	args   func(loops int) []string
 	env    []string
-	route  string
 	engine string // it must run on
-	extra  bool   // measured only if asked for
+	in     group  // measured if no subjects are named
 }
+
+// group is a set of kinds of load.
+type group uint8
+
+const (
+	plain group = 1 << iota // requests that take nothing
+	mixed                   // with some that take longer
+	two                     // on two processors
+)
 
 // Names of the subjects that others are compared with.
 const (
@@ -47,24 +60,35 @@ const (
 )
 
 var recipes = []recipe{
-	{name: Uring, source: "floor/uring.c", args: floorArgs(), route: "/", engine: procfs.IOUring,
+	{name: Uring, source: "floor/uring.c", args: floorArgs(), engine: procfs.IOUring, in: plain,
 		about: "floor: C on raw io_uring, COOP_TASKRUN|TASKRUN_FLAG"},
-	{name: "uring-defer", source: "floor/uring.c", args: floorArgs("-d"), route: "/", engine: procfs.IOUring,
+	{name: "uring-defer", source: "floor/uring.c", args: floorArgs("-d"), engine: procfs.IOUring, in: plain,
 		about: "floor: C on raw io_uring, SINGLE_ISSUER|DEFER_TASKRUN"},
-	{name: "epoll", source: "floor/epoll.c", args: floorArgs(), route: "/", engine: procfs.Epoll,
+	{name: "epoll", source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain,
 		about: "floor: C on raw epoll"},
-	{name: Ringkit, source: helloSource, args: HelloArgs, route: "/",
-		about: "examples/hello of this project, native handler"},
-	{name: "ringkit-std", source: helloSource, args: HelloArgs, route: "/std", extra: true,
-		about: "the same, a net/http handler"},
-	{name: "ringkit-epoll", source: helloSource, args: HelloArgs, route: "/",
-		env: []string{"RINGKIT_ENGINE=epoll"}, engine: procfs.Epoll,
-		about: "the same, native handler, epoll engine"},
-	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, route: "/",
+	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two,
+		about: "this project, native handler"},
+	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain,
+		about: "the same on its epoll engine"},
+	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"), in: mixed,
+		about: "the same, mode inline: a handler that blocks stalls the loop"},
+	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two,
+		about: "this project, net/http handler"},
+	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll,
+		about: "the same on its epoll engine"},
+	{name: "ringkit-std-inline", source: ringkitSource, args: ringkitArgs("-handler", "std", "-mode", "inline"), in: mixed,
+		about: "the same, mode inline: a handler that blocks stalls the loop"},
+	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two,
 		about: "net/http of the Go in use"},
-	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, route: "/",
+	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
 }
+
+// ringkitSource serves all subjects of this project.
+const ringkitSource = "./peers/ringkit"
+
+// route is what all subjects answer with the benchmark's response.
+const route = "/"
 
 func floorArgs(more ...string) func(int) []string {
 	return func(int) []string { return append([]string{"-p", "0"}, more...) }
@@ -74,20 +98,31 @@ func peerArgs(int) []string {
 	return []string{"-addr", "127.0.0.1:0"}
 }
 
-// HelloArgs returns the arguments of examples/hello, and of other builds of it.
-func HelloArgs(loops int) []string {
-	args := []string{"-addr", "127.0.0.1:0"}
-	if loops > 0 {
-		args = append(args, "-loops", strconv.Itoa(loops))
+// ringkitArgs returns the arguments of peers/ringkit, and without more those of
+// other programs that take -addr and -loops.
+func ringkitArgs(more ...string) func(int) []string {
+	return func(loops int) []string {
+		args := []string{"-addr", "127.0.0.1:0"}
+		if loops > 0 {
+			args = append(args, "-loops", strconv.Itoa(loops))
+		}
+		return append(args, more...)
 	}
-	return args
 }
 
 // Default returns the names of the subjects measured if none are named.
-func Default() []string {
+func Default() []string { return in(plain) }
+
+// Mixed is Default for loads in which some requests take longer than others.
+func Mixed() []string { return in(mixed) }
+
+// Two is Default for servers that have two processors.
+func Two() []string { return in(two) }
+
+func in(g group) []string {
 	var names []string
 	for _, r := range recipes {
-		if !r.extra {
+		if r.in&g != 0 {
 			names = append(names, r.name)
 		}
 	}
@@ -98,7 +133,7 @@ func Default() []string {
 func Describe() string {
 	var b strings.Builder
 	for _, r := range recipes {
-		fmt.Fprintf(&b, "  %-14s %s\n", r.name, r.about)
+		fmt.Fprintf(&b, "  %-22s %s\n", r.name, r.about)
 	}
 	return b.String()
 }

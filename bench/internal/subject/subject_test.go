@@ -31,7 +31,7 @@ func TestRecipes(t *testing.T) {
 		if !strings.Contains(args, "127.0.0.1:0") && !strings.Contains(args, "-p 0") {
 			t.Errorf("%s: %q does not let the kernel choose the port", r.name, args)
 		}
-		if !strings.HasPrefix(r.route, "/") || !strings.Contains(Describe(), r.about) {
+		if !strings.Contains(Describe(), r.about) {
 			t.Errorf("%s: incomplete", r.name)
 		}
 	}
@@ -43,21 +43,38 @@ func TestCheckUnknown(t *testing.T) {
 	}
 }
 
-func TestHelloArgs(t *testing.T) {
-	if got := strings.Join(HelloArgs(2), " "); got != "-addr 127.0.0.1:0 -loops 2" {
+func TestGroups(t *testing.T) {
+	for _, names := range [][]string{Mixed(), Two()} {
+		if !slices.Contains(names, "ringkit-std") || !slices.Contains(names, NetHTTP) {
+			t.Errorf("the two to compare are not among %q", names)
+		}
+		if slices.Contains(names, Uring) {
+			t.Errorf("a floor is among %q", names)
+		}
+	}
+	if !slices.Contains(Mixed(), "ringkit-std-inline") {
+		t.Errorf("what the others are there to avoid is not among %q", Mixed())
+	}
+}
+
+func TestRingkitArgs(t *testing.T) {
+	if got := strings.Join(ringkitArgs("-mode", "inline")(2), " "); got != "-addr 127.0.0.1:0 -loops 2 -mode inline" {
 		t.Errorf("got %q", got)
 	}
-	if got := strings.Join(HelloArgs(0), " "); got != "-addr 127.0.0.1:0" {
+	if got := strings.Join(ringkitArgs()(0), " "); got != "-addr 127.0.0.1:0" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestBinary(t *testing.T) {
-	s, err := Binary("before", "/bin/sh", 1)
+	s, err := Binary("before", "/bin/sh", "-handler", "std")
 	if err != nil || s.Name != "before" || s.Path != "/bin/sh" || s.Route != "/" {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	if _, err := Binary("x", "/nonexistent", 1); err == nil {
+	if got := strings.Join(s.Args(1), " "); got != "-addr 127.0.0.1:0 -loops 1 -handler std" {
+		t.Errorf("arguments %q", got)
+	}
+	if _, err := Binary("x", "/nonexistent"); err == nil {
 		t.Error("missing program: no error")
 	}
 }

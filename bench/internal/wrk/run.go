@@ -20,15 +20,16 @@ import (
 type Load struct {
 	URL         string
 	Connections int
+	Threads     int
 	Duration    time.Duration // whole seconds
 	Script      string        // path of a Lua script, or empty
 	CPU         int           // processor to run on, or proc.AnyCPU
 }
 
-// Run runs wrk with one thread.
+// Run runs wrk.
 func Run(ctx context.Context, load Load) (Result, error) {
 	args := []string{
-		"-t1",
+		"-t" + strconv.Itoa(load.Threads),
 		"-c" + strconv.Itoa(load.Connections),
 		fmt.Sprintf("-d%ds", int(load.Duration.Seconds())),
 		"--latency",

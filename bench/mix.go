@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/load"
+	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/server"
+)
+
+// generatorSource is the program that sends requests of which some take longer.
+const generatorSource = "./mixload"
+
+// learning is the time after which a server that watches its handlers should know
+// them.
+const learning = time.Second
+
+// counterTimeout bounds asking for counters: a server that is stalled has none.
+const counterTimeout = 5 * time.Second
+
+// mixFigures are what is measured of a load in which some requests take longer,
+// besides what is measured of any. The latencies of the sample are those of its
+// fast requests.
+type mixFigures struct {
+	AllFastRate      float64 `json:"all_fast_requests_per_second"` // just before, without slow requests
+	AllFastCPUMicros float64 `json:"all_fast_cpu_us_per_request"`
+	MaxMicros        float64 `json:"max_us"` // of the fast requests
+	SlowRequests     int64   `json:"slow_requests"`
+	SlowP50Micros    float64 `json:"slow_p50_us"`
+	Unanswered       int64   `json:"unanswered"` // requests, even after the end
+
+	// What ringkit counted; nil for others.
+	Counters *mix.Counters `json:"counters,omitempty"`
+	Later    *mix.Counters `json:"counters_after_first_second,omitempty"`
+}
+
+// mixLoad puts a mixture on a server.
+type mixLoad struct {
+	program     string
+	cpu         int
+	mixture     mixture
+	connections int
+	duration    time.Duration
+}
+
+// measure warms the server up with fast requests, measures it with them, and then
+// with the mixture, which it has not seen before: what it costs to learn belongs to
+// the figures.
+func (l mixLoad) measure(ctx context.Context, srv *server.Server, route string) (sample, error) {
+	fast := load.Config{Port: srv.Port, Connections: l.connections, Duration: warmUp, Path: route, Seed: 1}
+	if _, err := load.Start(ctx, l.program, fast, l.cpu); err != nil {
+		return sample{}, fmt.Errorf("warming up: %w", err)
+	}
+	fast.Duration = l.duration
+	base, err := l.run(ctx, srv.PID, fast)
+	if err != nil {
+		return sample{}, fmt.Errorf("all fast: %w", err)
+	}
+
+	mixed := fast
+	mixed.Path, mixed.Slow = l.mixture.path, l.mixture.slow
+	if mixed.Slow != "" {
+		mixed.Share = l.mixture.share
+	}
+	before := readCounters(ctx, srv)
+	learned := make(chan *mix.Counters, 1)
+	go func() {
+		if before == nil || sleep(ctx, learning) != nil {
+			learned <- nil
+			return
+		}
+		learned <- readCounters(ctx, srv)
+	}()
+	s, err := l.run(ctx, srv.PID, mixed)
+	atLearned := <-learned // also after an error: nothing may go on asking
+	if err != nil {
+		return sample{}, err
+	}
+	s.Mix.AllFastRate = base.Rate
+	s.Mix.AllFastCPUMicros = base.CPUMicros
+	after := readCounters(ctx, srv)
+	s.Mix.Counters = between(before, after)
+	s.Mix.Later = between(atLearned, after)
+	return s, nil
+}
+
+// run runs the generator once and measures the server meanwhile.
+func (l mixLoad) run(ctx context.Context, pid int, c load.Config) (sample, error) {
+	before, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	result, err := load.Start(ctx, l.program, c, l.cpu)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	memory, err := procfs.ReadMemory(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	return newMixSample(result, after.Sub(before), memory), nil
+}
+
+func newMixSample(result load.Result, cpu procfs.CPU, memory procfs.Memory) sample {
+	used, threadsEnded := cpu.Used()
+	return sample{
+		Requests:     result.Requests(),
+		CPUMicros:    micros(used) / float64(max(1, result.Requests())),
+		Rate:         result.Rate(),
+		P50Micros:    micros(result.Fast.P50),
+		P99Micros:    micros(result.Fast.P99),
+		Busy:         used.Seconds() / result.Elapsed.Seconds(),
+		Waited:       cpu.Waited.Seconds() / result.Elapsed.Seconds(),
+		ThreadsEnded: threadsEnded,
+		Memory:       memory,
+		Mix: &mixFigures{
+			MaxMicros:     micros(result.Fast.Max),
+			SlowRequests:  result.Slow.Requests,
+			SlowP50Micros: micros(result.Slow.P50),
+			Unanswered:    result.Unanswered,
+		},
+	}
+}
+
+// readCounters asks a server for its counters. It returns nil if it has none, as
+// all but ringkit.
+func readCounters(ctx context.Context, srv *server.Server) *mix.Counters {
+	ctx, cancel := context.WithTimeout(ctx, counterTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL(mix.Stats), nil)
+	if err != nil {
+		return nil
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	counters := new(mix.Counters)
+	if json.NewDecoder(response.Body).Decode(counters) != nil {
+		return nil
+	}
+	return counters
+}
+
+// between returns what was counted between two readings, nil if one is missing.
+func between(before, after *mix.Counters) *mix.Counters {
+	if before == nil || after == nil {
+		return nil
+	}
+	counted := after.Sub(*before)
+	return &counted
+}
