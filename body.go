@@ -26,8 +26,10 @@ type requestBody struct {
 	trailer  http.Header // to be given to the request with the end
 	request  *http.Request
 	closed   bool
-	expect   bool // the client waits for "100 Continue"
-	held     bool // receiving has been stopped
+	timedOut bool  // Read has failed for the deadline
+	dropped  int64 // what arrived for nobody, or was not read
+	expect   bool  // the client waits for "100 Continue"
+	held     bool  // receiving has been stopped
 	deadline time.Time
 	resume   conn.Task
 	posted   bool // resume is on its way
@@ -60,6 +62,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		case b.closed:
 			return 0, http.ErrBodyReadAfterClose
 		case !b.deadline.IsZero() && !time.Now().Before(b.deadline):
+			b.timedOut = true
 			return 0, os.ErrDeadlineExceeded
 		case b.at < len(b.buf):
 			n := copy(p, b.buf[b.at:])
@@ -113,6 +116,7 @@ func (b *requestBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.dropped += int64(len(b.buf) - b.at)
 	b.at = len(b.buf)
 	b.wantMore()
 	b.cond.Broadcast()
@@ -141,6 +145,7 @@ func (b *requestBody) push(p []byte) (stop bool) {
 	defer b.mu.Unlock()
 	b.expect = false // the client did not wait
 	if b.closed {
+		b.dropped += int64(len(p))
 		return false
 	}
 	if b.at > 0 && len(b.buf)+len(p) > cap(b.buf) {
@@ -173,11 +178,19 @@ func (b *requestBody) fail(err error) {
 	b.cond.Broadcast()
 }
 
-// expects reports whether the client still waits to be told to send the body.
-func (b *requestBody) expects() bool {
+// unread returns how many bytes have arrived for nobody.
+func (b *requestBody) unread() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.expect
+	return b.dropped
+}
+
+// givenUp reports whether the handler has given the body up: it did not come in time,
+// or the client still waits to be told to send it.
+func (b *requestBody) givenUp() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.expect || b.timedOut
 }
 
 // setDeadline makes Read fail from then on; a zero time means never.

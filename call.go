@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ type call struct {
 	stack    []byte
 	hijacked bool
 	away     bool   // it runs on a goroutine
-	onLoop   bool   // the loop makes the end of the answer, although it runs on a goroutine
+	streams  bool   // and reads the body as it arrives
 	last     []byte // the end of the answer, unless the loop makes it
 
 	started conn.Started
@@ -60,7 +61,7 @@ type call struct {
 func newCall(s *session, h http.Handler, body *requestBody) (*call, *http1.Error) {
 	o := s.c.Protocol().(*origin)
 	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body}
-	c.ctx.parent, c.ctx.srv = o.ctx, s.w.srv
+	c.ctx.parent = o.ctx
 	if err := c.newRequest(); err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 
 // spawn runs a call on a goroutine, and reports false if there are too many.
 func (s *session) spawn(c *call, streams bool) bool {
-	c.route, c.away, c.onLoop = s.route, true, streams
+	c.route, c.away, c.streams = s.route, true, streams
 	c.started = s.c.Start(c, streams)
 	if s.w.srv.pool.run(c.runAway) {
 		return true
@@ -161,7 +162,7 @@ func (c *call) end() {
 	if c.body != nil {
 		c.body.end()
 	}
-	if c.away && !c.onLoop && !c.hijacked {
+	if c.away && !c.streams && !c.hijacked {
 		c.last = c.resp.end(nil, c.returned, c.panicked)
 	}
 	if !c.returned {
@@ -206,11 +207,25 @@ func (c *call) Done(cn *conn.Conn) {
 		s.abandoned(cn)
 		return
 	}
-	if s.step == stepStream {
-		s.last = s.last || c.body.expects() || s.unread() > discardLimit
-		c.resp.close = c.resp.close || s.last
+	if c.streams {
+		s.last = s.last || c.body.givenUp() || s.unread()+c.body.unread() > discardLimit
+		if s.step == stepStream && !s.last && s.req.Chunked() && !c.resp.streaming {
+			// Whether the connection can go on depends on how much more there is.
+			s.step, s.discarded = stepDrain, int(c.body.unread())
+			cn.SetDeadline(drainWait)
+			s.proceed(cn)
+			return
+		}
 	}
-	if !c.away || c.onLoop {
+	c.answer(cn)
+	s.proceed(cn)
+}
+
+// answer sends the end of the answer.
+func (c *call) answer(cn *conn.Conn) {
+	s := c.s
+	c.resp.close = c.resp.close || s.last
+	if !c.away || c.streams {
 		buf := cn.Reserve(min(c.resp.room(), mapped.MaxBlock))
 		if p := c.resp.end(buf, c.returned, c.panicked); len(p) <= cap(buf) {
 			cn.Commit(p)
@@ -227,15 +242,22 @@ func (c *call) Done(cn *conn.Conn) {
 	}
 	if broken {
 		s.step, s.std = stepIdle, nil
+		if c.resp.timedOut && cn.Queued() > outputHigh {
+			cn.Abort(os.ErrDeadlineExceeded) // the client takes nothing
+			return
+		}
 		cn.CloseLingering() // after what was sent before
 		return
 	}
 	rest := s.step == stepStream && !last
+	dropped := 0
+	if rest {
+		dropped = int(c.body.unread())
+	}
 	s.finished(last)
 	if rest {
-		s.step, s.discarded = stepDiscard, 0
+		s.step, s.discarded = stepDiscard, dropped
 	}
-	s.proceed(cn)
 }
 
 // dispose takes the response away from the handler, which may have left a goroutine
@@ -251,6 +273,9 @@ func (c *call) dispose() {
 // send sends a piece of the answer and waits until the connection has room for
 // more. It reports whether the connection is still there.
 func (c *call) send(p []byte) bool {
+	if c.expired() {
+		return false
+	}
 	if !c.lead.Hold() {
 		return c.post(p)
 	}
@@ -294,6 +319,13 @@ func (c *call) await() bool {
 		c.cond.Wait()
 	}
 	return !c.over && !c.late()
+}
+
+// expired is late for those who do not hold mu.
+func (c *call) expired() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.late()
 }
 
 // late reports whether the deadline for writing has passed.

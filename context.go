@@ -25,7 +25,6 @@ func (k *contextKey) String() string { return "ringkit context value " + k.name 
 // asks for its channel.
 type callContext struct {
 	parent context.Context
-	srv    *Server
 	local  net.Addr
 
 	mu     sync.Mutex
@@ -43,13 +42,8 @@ func (c *callContext) Deadline() (time.Time, bool) { return c.parent.Deadline() 
 
 // Value implements context.Context.
 func (c *callContext) Value(key any) any {
-	switch key {
-	case any(ServerContextKey):
-		return c.srv
-	case any(http.LocalAddrContextKey):
+	if key == any(http.LocalAddrContextKey) {
 		return c.local
-	case any(http.ServerContextKey):
-		return c.srv.standard
 	}
 	return c.parent.Value(key)
 }

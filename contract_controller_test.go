@@ -200,7 +200,7 @@ func TestContractWriteDeadlineFuture(t *testing.T) {
 		}
 		piece := []byte(pattern(1 << 20))
 		var err error
-		endsAfter(t, tick, func() {
+		endsAfter(t, tick/2, func() {
 			for err == nil {
 				_, err = w.Write(piece)
 			}

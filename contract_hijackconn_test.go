@@ -36,7 +36,7 @@ func TestContractHijackReadDeadline(t *testing.T) {
 		within(t, "Read", func() { hear(t, h.Conn, "a") })
 
 		h.SetDeadline(time.Now().Add(tick))
-		endsAfter(t, tick, func() {
+		endsAfter(t, tick/2, func() {
 			within(t, "Read", func() { expired("deadline in the future", read()) })
 		})
 		h.SetDeadline(time.Time{})
@@ -70,7 +70,7 @@ func TestContractHijackWriteDeadline(t *testing.T) {
 		piece := []byte(pattern(1 << 20))
 		var err error
 		total := 0
-		endsAfter(t, tick, func() {
+		endsAfter(t, tick/2, func() {
 			within(t, "Write", func() {
 				for err == nil {
 					var n int

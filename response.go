@@ -32,6 +32,7 @@ type responseWriter struct {
 	body      []byte // gathered
 	framing   http1.Framing
 	streaming bool // the head has been sent
+	saysKept  bool // the handler wants to say that the connection stays
 	close     bool // the connection ends behind this answer
 	broken    bool // the connection has to be reset
 	gone      bool // the peer is gone
@@ -132,7 +133,9 @@ func (w *responseWriter) options(values []string) {
 			switch option = strings.TrimSpace(option); {
 			case strings.EqualFold(option, "close"):
 				w.close = true
-			case option != "" && !strings.EqualFold(option, "keep-alive"):
+			case strings.EqualFold(option, "keep-alive"):
+				w.saysKept = true
+			case option != "":
 				others = append(others, option)
 			}
 		}
@@ -367,7 +370,7 @@ func (w *responseWriter) finish(dst []byte) []byte {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.timedOut || w.gone {
+	if w.call.expired() || w.gone {
 		w.broken = true
 		return dst
 	}
@@ -421,7 +424,11 @@ func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
 	dst = append(dst, w.lines...)
 	dst = w.appendType(dst)
 	dst = w.appendFraming(dst, length)
-	if w.status != http.StatusSwitchingProtocols {
+	switch {
+	case w.status == http.StatusSwitchingProtocols:
+	case w.saysKept && !w.close:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
+	default:
 		dst = appendPersistence(dst, w.minor, !w.close)
 	}
 	return http1.AppendEnd(dst)

@@ -203,6 +203,8 @@ func (srv *Server) listen(l net.Listener) (*listener, error) {
 			panic("ringkit: BaseContext returned a nil context")
 		}
 	}
+	ctx = context.WithValue(ctx, ServerContextKey, srv)
+	ctx = context.WithValue(ctx, http.ServerContextKey, srv.standard)
 	ln := newListener(srv, l, ctx)
 	srv.listeners = append(srv.listeners, ln)
 	srv.listening.Add(1)

@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
@@ -16,6 +17,7 @@ const (
 	stepBody                // the head is complete, the body is not
 	stepBusy                // a handler is running, and has the whole request
 	stepStream              // a handler is running and reads the body as it arrives
+	stepDrain               // the handler is over; the rest of the body decides about the answer
 	stepDiscard             // answered; the rest of the body is thrown away
 )
 
@@ -28,6 +30,10 @@ const (
 	// discardLimit is how much of a body that the handler did not read is thrown
 	// away to keep the connection, as net/http does.
 	discardLimit = 256 << 10
+
+	// drainWait is how long an answer waits for the rest of a body in chunks,
+	// whose length nobody knows, to decide whether the connection can go on.
+	drainWait = 200 * time.Millisecond
 )
 
 // session is a connection that is not idle: a request is arriving or being
@@ -56,6 +62,8 @@ func (s *session) advance(in []byte) (n int, more bool) {
 		return s.gather(in)
 	case stepStream:
 		return s.stream(in), false
+	case stepDrain:
+		return s.drain(in)
 	case stepDiscard:
 		return s.discard(in)
 	}
@@ -64,6 +72,7 @@ func (s *session) advance(in []byte) (n int, more bool) {
 		s.c.Hold()
 		return 0, false
 	}
+	s.w.changed(s.c, http.StateActive)
 	n, err := s.req.Parse(in, &s.w.srv.limits)
 	if err != nil {
 		s.reject(err.(*http1.Error))
@@ -145,6 +154,31 @@ func (s *session) gather(in []byte) (used int, more bool) {
 	}
 }
 
+// drain throws away the rest of a body before its request is answered.
+func (s *session) drain(in []byte) (used int, more bool) {
+	for {
+		data, n, done, err := s.body.Next(in[used:])
+		used += n
+		if s.discarded += len(data); err != nil || s.discarded > discardLimit {
+			s.drained(true)
+			return len(in), false
+		}
+		if done {
+			s.drained(false)
+			return used, s.goesOn()
+		}
+		if n == 0 || used == len(in) {
+			return used, false
+		}
+	}
+}
+
+// drained answers a request whose body has been thrown away, or not.
+func (s *session) drained(last bool) {
+	s.step, s.last = stepBusy, last
+	s.std.answer(s.c)
+}
+
 // discard throws away the rest of a body.
 func (s *session) discard(in []byte) (used int, more bool) {
 	for {
@@ -197,6 +231,8 @@ func (s *session) finished(last bool) {
 		} else {
 			s.c.Close()
 		}
+	} else {
+		s.w.changed(s.c, http.StateIdle)
 	}
 	s.step, s.timed, s.last = stepIdle, false, false
 	s.std = nil

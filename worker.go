@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -189,6 +188,8 @@ func (w *worker) EOF(c *conn.Conn) {
 		if c.Buffered() == 0 {
 			s.streamEnded(io.ErrUnexpectedEOF)
 		}
+	case s.step == stepDrain:
+		s.drained(true) // which closes
 	case s.step == stepDiscard:
 		c.Close()
 	case s.step == stepIdle:
@@ -228,6 +229,8 @@ func (w *worker) Timeout(c *conn.Conn) {
 		c.Close()
 	case s.step == stepStream:
 		s.streamEnded(os.ErrDeadlineExceeded)
+	case s.step == stepDrain:
+		s.drained(true) // which closes
 	default:
 		s.reject(errRequestTimeout)
 	}
@@ -241,6 +244,9 @@ func (w *worker) Closed(c *conn.Conn, err error) {
 		return
 	}
 	c.State = nil
+	if s.step == stepDrain {
+		s.std.dispose()
+	}
 	if s.step != stepBusy && s.step != stepStream {
 		w.recycle(s)
 		return
@@ -262,7 +268,6 @@ func (w *worker) session(c *conn.Conn) *session {
 	}
 	s.c = c
 	c.State = s
-	w.changed(c, http.StateActive)
 	return s
 }
 
@@ -286,9 +291,6 @@ func (w *worker) putBuffer(b []byte) {
 // free takes the session away from its connection.
 func (w *worker) free(c *conn.Conn, s *session) {
 	c.State = nil
-	if !c.Closing() && !c.AtEOF() {
-		w.changed(c, http.StateIdle)
-	}
 	w.recycle(s)
 }
 
