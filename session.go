@@ -27,6 +27,11 @@ const (
 	// one piece, is read by the handler as it arrives.
 	gatherLimit = 64 << 10
 
+	// gatherWait is how long a body that is being gathered may make no progress
+	// before its handler runs after all: the client may want to hear something
+	// before it sends the rest.
+	gatherWait = 50 * time.Millisecond
+
 	// discardLimit is how much of a body that the handler did not read is thrown
 	// away to keep the connection, as net/http does.
 	discardLimit = 256 << 10

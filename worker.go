@@ -152,13 +152,24 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 			s.timed = true
 			c.SetDeadline(w.headerTimeout)
 		}
-	case stepBody, stepDiscard:
+	case stepBody:
+		w.restInBody(c)
+	case stepDiscard:
 		c.SetDeadline(w.readTimeout)
 	case stepStream:
 		w.restInStream(c, s)
 	case stepBusy:
 		c.SetDeadline(0)
 	}
+}
+
+// restInBody leaves a connection alone whose body is being gathered.
+func (w *worker) restInBody(c *conn.Conn) {
+	if w.srv.native != nil || w.readTimeout > 0 && w.readTimeout < gatherWait {
+		c.SetDeadline(w.readTimeout)
+		return
+	}
+	c.SetDeadline(gatherWait)
 }
 
 // restInStream leaves a connection alone whose handler reads the body.
@@ -231,6 +242,10 @@ func (w *worker) Timeout(c *conn.Conn) {
 		s.streamEnded(os.ErrDeadlineExceeded)
 	case s.step == stepDrain:
 		s.drained(true) // which closes
+	case s.step == stepBody && w.srv.native == nil && (w.readTimeout == 0 || w.readTimeout > gatherWait):
+		if s.beginStream(false) {
+			w.rest(c, s)
+		}
 	default:
 		s.reject(errRequestTimeout)
 	}
