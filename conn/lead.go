@@ -40,6 +40,7 @@ func (c *Conn) Start(call Call, deliver bool) Started {
 	if !deliver {
 		c.flags |= flagCalling
 	}
+	c.loop.started++
 	return Started{pending{c.Handle(), call}}
 }
 
@@ -49,13 +50,17 @@ type Started struct{ p pending }
 // Finish has the loop call Done. Any goroutine may call it, once; t is used to
 // tell the loop.
 func (s Started) Finish(t *Task) {
-	t.Value = func(l *Loop) { l.settle(s.p) }
+	t.Value = func(l *Loop) {
+		l.started--
+		l.settle(s.p)
+	}
 	s.p.handle.loop.Post(t)
 }
 
 // Cancel undoes Start, when the call is not going to be run. It is for the loop's
 // goroutine.
 func (s Started) Cancel() {
+	s.p.handle.loop.started--
 	if c := s.p.handle.Conn(); c != nil {
 		c.flags &^= flagCalling
 	}

@@ -26,6 +26,7 @@ const (
 	turnCompletions = 4096 // handled before the loop looks at anything else
 	closeWait       = time.Second
 	yieldEvery      = int64(8 * time.Millisecond)
+	yieldOften      = int64(time.Millisecond) // while calls run on goroutines
 )
 
 // Config is how a loop is made.
@@ -69,6 +70,7 @@ type Loop struct {
 	ready   []pending // calls to be run
 	served  int       // of them, have been
 	current pending   // the call that runs or ran last
+	started int       // calls that run on goroutines
 
 	token    token
 	watch    bool
@@ -267,7 +269,12 @@ func (l *Loop) closeFD(fd int) {
 // do so it looks every 20 µs instead of every 10 ms. On a busy loop that costs
 // more than a tenth of a processor.
 func (l *Loop) yield() {
-	if l.now-l.yielded > yieldEvery {
+	every := yieldEvery
+	if l.started > 0 {
+		// With as many loops as processors they run only when a loop lets them.
+		every = yieldOften
+	}
+	if l.now-l.yielded > every {
 		l.yielded = l.now
 		runtime.Gosched()
 	}
