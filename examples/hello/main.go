@@ -1,7 +1,7 @@
 // Hello is the smallest ringkit server that shows both kinds of handlers:
 //
-//	/      a native handler, on the event loop
-//	/std   an http.Handler, on a goroutine
+//	/      a native handler
+//	/std   an http.Handler
 //	/echo  returns the body of the request
 package main
 
