@@ -95,7 +95,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 	}
 	s.step, s.std = stepBusy, c
 	if !s.goesAway(c.request) {
-		count(&s.w.counters.inline)
+		s.w.inline++
 		s.c.Call(c)
 		return
 	}

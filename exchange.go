@@ -54,15 +54,21 @@ func (x *Exchange) begin(s *session, body []byte) {
 	x.s, x.body, x.status = s, body, http.StatusOK
 }
 
+// end forgets the request. Little of an exchange is used by most requests, and
+// clearing all of it would show.
 func (x *Exchange) end() {
-	header, out := x.header[:0], x.out[:0]
-	if cap(header) > headerKept {
-		header = nil
+	x.header, x.out = x.header[:0], x.out[:0]
+	if cap(x.header) > headerKept {
+		x.header = nil
 	}
-	if cap(out) > outKept {
-		out = nil
+	if cap(x.out) > outKept {
+		x.out = nil
 	}
-	*x = Exchange{n: x.n, header: header, out: out}
+	x.s, x.body = nil, nil
+	x.has, x.close = 0, false
+	if x.delegate != nil || x.query != nil || x.form != nil {
+		x.delegate, x.query, x.form = nil, nil, nil
+	}
 }
 
 // Method returns the request method, such as "GET".

@@ -53,8 +53,11 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 
 func (w *worker) putNative(n *nativeCall) {
 	n.x.end()
-	n.s, n.handler, n.lead = nil, nil, conn.Lead{}
-	n.returned, n.panicked, n.stack = false, nil, nil
+	n.s = nil
+	if !n.returned {
+		n.panicked, n.stack = nil, nil
+	}
+	n.returned = false
 	if n.peer.Load() != nil {
 		n.peer.Store(nil)
 	}
@@ -165,7 +168,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 	s.step = stepBusy
 	n := w.takeNative(s, h, body)
 	if !s.goesAway(nil) {
-		count(&w.counters.inline)
+		w.inline++
 		s.c.Call(n)
 		return
 	}

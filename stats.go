@@ -8,7 +8,7 @@ type Stats struct {
 	Running int // handlers on goroutines
 	Queued  int // requests that wait for one of them to end
 
-	Inline    uint64 // handlers called on an event loop
+	Inline    uint64 // handlers called on an event loop, as of when a connection was idle last
 	Spawned   uint64 // handlers run on goroutines
 	Refused   uint64 // requests answered with a 503 because too many were running
 	Predicted uint64 // of Spawned, because the route was known to block

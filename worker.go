@@ -35,6 +35,7 @@ type worker struct {
 	buffers  [][]byte // of responses
 	addrs    []addresses
 	counters counters
+	inline   uint64 // counters.inline, before it is published
 	draining bool // Shutdown has begun
 
 	wall   time.Time // at wallAt on the loop's clock
@@ -306,6 +307,7 @@ func (w *worker) putBuffer(b []byte) {
 // free takes the session away from its connection.
 func (w *worker) free(c *conn.Conn, s *session) {
 	c.State = nil
+	w.counters.inline.Store(w.inline)
 	w.recycle(s)
 }
 
