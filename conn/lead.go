@@ -86,7 +86,13 @@ func (ld Lead) Hold() bool {
 }
 
 // Continue ends Hold: the loop may go on without the caller again.
-func (ld Lead) Continue() { ld.loop.publish(ld.token) }
+func (ld Lead) Continue() {
+	ld.loop.publish(ld.token)
+	// Run may have ended meanwhile and given the lead up for lost.
+	if ld.loop.token.over.Load() == ld.token && ld.Hold() {
+		ld.Leave()
+	}
+}
 
 // Leave ends Hold by giving the lead away: another goroutine goes on with the
 // loop, and the caller may wait for what the loop does.
@@ -304,7 +310,9 @@ func (l *Loop) call(p pending, me *leader) {
 }
 
 func (l *Loop) ran(p pending, lead Lead, me *leader) {
-	if lead.Hold() {
+	// Where another goroutine holds the lead, either that one sees in Continue that
+	// this one is over, or this one gets it now.
+	if lead.Hold() || l.token.end(lead.token) && lead.Hold() {
 		l.settle(p)
 		return
 	}

@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/fallback"
 )
 
 // asking answers every line with what a function makes of it, which may block.
@@ -210,6 +212,45 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 10 s for %s", what)
+		}
+	}
+}
+
+// Another goroutine has the lead in its hands when Run returns: who led gets it back,
+// also where no watchdog would take it for him.
+func TestRunReturnsWhileHeld(t *testing.T) {
+	for _, watch := range []bool{false, true} {
+		for _, leave := range []bool{false, true} {
+			t.Run(fmt.Sprintf("watched %v, left %v", watch, leave), func(t *testing.T) {
+				e := newEngine(t, 1, epollWith(fallback.Config{Buffers: 16, BufferSize: 1024}), conn.Config{Watch: watch})
+				p := &asking{run: func(line string, lead conn.Lead) string {
+					holding := make(chan bool)
+					go func() {
+						held := lead.Hold()
+						holding <- held
+						if !held {
+							return
+						}
+						if len(line) > 1 { // or else at the same time
+							time.Sleep(time.Millisecond)
+						}
+						if leave {
+							lead.Leave()
+						} else {
+							lead.Continue()
+						}
+					}()
+					<-holding
+					return "ok"
+				}}
+				c := e.ask(p)
+				for range 100 {
+					c.ask("h", "ok")
+				}
+				for range 20 {
+					c.ask("hello", "ok")
+				}
+			})
 		}
 	}
 }

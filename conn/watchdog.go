@@ -20,8 +20,23 @@ const quietPeriods = 20
 // takes it down leads.
 type token struct {
 	atomic.Uint64
-	seq  uint64 // of the last one put up, the leader's
-	seen uint64 // by the watchdog when it looked last, the watchdog's
+	over atomic.Uint64 // the newest one that was found taken when its user code was over
+	seq  uint64        // of the last one put up, the leader's
+	seen uint64        // by the watchdog when it looked last, the watchdog's
+}
+
+// end notes that the user code which put up a token is over, unless newer has been:
+// the older one cannot be put up again. It reports whether it did.
+func (t *token) end(token uint64) bool {
+	for {
+		over := t.over.Load()
+		if over > token {
+			return false
+		}
+		if t.over.CompareAndSwap(over, token) {
+			return true
+		}
+	}
 }
 
 // watchdog takes the lead of loops away from user code that does not return. There
