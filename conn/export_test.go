@@ -21,3 +21,6 @@ func (c *Conn) TimerAt() int64 {
 
 // Slots returns how many slots there are.
 func (l *Loop) Slots() int { return len(l.table.chunks) * chunkSize }
+
+// IdleWithoutLoops reports whether a watchdog of no loop would sleep.
+func IdleWithoutLoops() bool { return new(watchdog).idle() }

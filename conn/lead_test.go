@@ -254,3 +254,10 @@ func TestRunReturnsWhileHeld(t *testing.T) {
 		}
 	}
 }
+
+// A watchdog of no loop does not sleep: nobody would rouse it to end.
+func TestWatchdogOfNoLoop(t *testing.T) {
+	if conn.IdleWithoutLoops() {
+		t.Error("it sleeps")
+	}
+}

@@ -74,9 +74,9 @@ func (d *watchdog) remove(l *Loop) {
 	}
 }
 
-// rouse wakes the watchdog if it sleeps. A token is put up before awake is read,
-// and awake is cleared before the tokens are looked at for the last time: one of
-// the two sees the other.
+// rouse wakes the watchdog if it sleeps. A token is put up, or the last loop removed,
+// before awake is read, and awake is cleared before the loops and their tokens are
+// looked at for the last time: one of the two sees the other.
 func (d *watchdog) rouse() {
 	if d.awake.CompareAndSwap(false, true) {
 		select {
@@ -101,7 +101,7 @@ func (d *watchdog) run() {
 		}
 		quiet = 0
 		d.awake.Store(false)
-		if d.calls() > 0 {
+		if !d.idle() {
 			d.awake.Store(true)
 			continue
 		}
@@ -129,16 +129,11 @@ func (d *watchdog) look() (calls, loops int) {
 	return calls, len(d.loops)
 }
 
-// calls returns how many loops run user code.
-func (d *watchdog) calls() (n int) {
+// idle reports whether there are loops and none runs user code.
+func (d *watchdog) idle() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, l := range d.loops {
-		if l.token.Load() != 0 {
-			n++
-		}
-	}
-	return n
+	return len(d.loops) > 0 && !slices.ContainsFunc(d.loops, func(l *Loop) bool { return l.token.Load() != 0 })
 }
 
 // take has another goroutine lead, if the user code that put up t still runs.
