@@ -105,6 +105,7 @@ func (ld Lead) Leave() {
 type leader struct {
 	term     uint32 // its number
 	home     bool   // it is the one on whose thread the loop's requests are best made
+	fresh    bool   // it took the lead from a call that has not been told yet
 	lost     bool   // it leads no more
 	finished bool   // it may end
 }
@@ -172,8 +173,9 @@ func (l *Loop) newLeader() leader {
 // substitute leads a loop whose leader is busy with user code, until home asks
 // for the lead.
 func (l *Loop) substitute() {
-	l.detach()
-	l.run(l.newLeader())
+	me := l.newLeader()
+	me.fresh = true
+	l.run(me)
 }
 
 // run is what a leader's goroutine does.
@@ -205,6 +207,10 @@ func (l *Loop) run(me leader) {
 		}
 		l.leader = me.term
 		l.abandon()
+		if me.fresh {
+			me.fresh = false
+			l.detach()
+		}
 		l.lead(&me)
 	}
 }
@@ -228,10 +234,11 @@ func (l *Loop) comeBack(me *leader) bool {
 
 // detach tells the call that the loop goes on without it.
 func (l *Loop) detach() {
-	if c := l.current.handle.Conn(); c != nil {
-		l.current.call.Detached(c)
-	}
+	p := l.current
 	l.current = pending{}
+	if c := p.handle.Conn(); c != nil {
+		p.call.Detached(c)
+	}
 }
 
 // lead turns the loop until it has ended or the lead is lost.

@@ -216,6 +216,17 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// held is asking, held from the beginning.
+type held struct {
+	*asking
+	handle *conn.Handle
+}
+
+func (h *held) Open(c *conn.Conn) {
+	*h.handle = c.Handle()
+	c.Hold()
+}
+
 // Another goroutine has the lead in its hands when Run returns: who led gets it back,
 // also where no watchdog would take it for him.
 func TestRunReturnsWhileHeld(t *testing.T) {
@@ -252,6 +263,37 @@ func TestRunReturnsWhileHeld(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// exiting ends the goroutine that tells it that it is detached.
+type exiting struct{ *question }
+
+func (x *exiting) Detached(c *conn.Conn) {
+	x.question.Detached(c)
+	runtime.Goexit()
+}
+
+func TestGoexitInDetached(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			release := make(chan struct{})
+			p := &asking{run: func(line string, _ conn.Lead) string {
+				if line == "block" {
+					<-release
+				}
+				return "ok"
+			}}
+			e := newWatched(t, tr.make)
+			other := e.ask(p)
+			var handle conn.Handle
+			c := e.ask(&held{asking: p, handle: &handle})
+			e.loops[0].Do(func(*conn.Loop) { handle.Conn().Call(&exiting{&question{p: p, line: "block"}}) })
+			waitFor(t, "the takeover", func() bool { return p.detached.Load() == 1 })
+			other.ask("hello", "ok")
+			close(release)
+			c.expect("block=ok\n")
+		})
 	}
 }
 
