@@ -22,5 +22,11 @@ func (c *Conn) TimerAt() int64 {
 // Slots returns how many slots there are.
 func (l *Loop) Slots() int { return len(l.table.chunks) * chunkSize }
 
+// Home returns which leader is the home.
+func (l *Loop) Home() uint64 { return l.home.Load() >> 1 }
+
+// AtHome reports whether that one leads. It is for the loop's goroutine.
+func (l *Loop) AtHome() bool { return l.atHome() }
+
 // IdleWithoutLoops reports whether a watchdog of no loop would sleep.
 func IdleWithoutLoops() bool { return new(watchdog).idle() }

@@ -133,7 +133,8 @@ const awayLimit = int64(100 * time.Millisecond)
 //
 // A callback that panics ends Run with that panic. One that calls runtime.Goexit
 // ends the goroutine and its connection; the loop goes on on another goroutine, and
-// Done tells when it has ended.
+// Done tells when it has ended. Run also returns, with nil, when user code has kept
+// the goroutine for so long that another one became the home.
 func (l *Loop) Run() error {
 	if l.watch {
 		dog.add(l)
@@ -143,7 +144,12 @@ func (l *Loop) Run() error {
 	l.home.settle(me.term)
 	l.byHand = false
 	l.run(me)
-	return l.failure
+	select {
+	case <-l.done:
+		return l.failure
+	default:
+		return nil
+	}
 }
 
 // Turn runs one turn: submit and wait, then completions, tasks, timers, output. If the

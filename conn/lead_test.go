@@ -216,6 +216,52 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// leadIsHome waits until the home goroutine leads.
+func (e *engine) leadIsHome() {
+	e.Helper()
+	waitFor(e.T, "the lead to come home", func() bool {
+		home := make(chan bool, 1)
+		e.loops[0].Do(func(l *conn.Loop) { home <- l.AtHome() })
+		return <-home
+	})
+}
+
+// Who has been away for long is not waited for: another goroutine is the home from
+// then on, and that one ends when its user code does.
+func TestHomeIsReplaced(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			release := make(chan struct{})
+			p := &asking{run: func(line string, _ conn.Lead) string {
+				if line == "block" {
+					<-release
+				}
+				return "ok"
+			}}
+			e := newWatched(t, tr.make)
+			other := e.ask(p)
+			other.ask("hello", "ok")
+			for range 2 { // the first home, then the one that replaced it
+				before := e.loops[0].Home()
+				blocked := e.ask(p)
+				blocked.write("block\n")
+				waitFor(t, "another home", func() bool {
+					other.ask("hello", "ok")
+					return e.loops[0].Home() != before
+				})
+				after, goroutines := e.loops[0].Home(), runtime.NumGoroutine()
+				release <- struct{}{}
+				blocked.expect("block=ok\n")
+				e.settles("goroutines", goroutines-1, runtime.NumGoroutine)
+				e.leadIsHome()
+				if home := e.loops[0].Home(); home != after {
+					t.Errorf("the home is %d, and was %d", home, after)
+				}
+			}
+		})
+	}
+}
+
 // held is asking, held from the beginning.
 type held struct {
 	*asking
