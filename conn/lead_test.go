@@ -3,14 +3,18 @@ package conn_test
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/fallback"
+	"github.com/ringkit/ringkit/internal/ring"
 )
 
 // asking answers every line with what a function makes of it, which may block.
@@ -262,6 +266,153 @@ func TestHomeIsReplaced(t *testing.T) {
 	}
 }
 
+// counting counts what is asked of a ring.
+type counting struct {
+	conn.Ring
+	recvs, cancels atomic.Int32
+}
+
+func (r *counting) Recv(t ring.Token, fd int)   { r.recvs.Add(1); r.Ring.Recv(t, fd) }
+func (r *counting) Cancel(t, target ring.Token) { r.cancels.Add(1); r.Ring.Cancel(t, target) }
+
+// A receive that a substitute armed is armed again at home, once it completes there,
+// and not before or twice.
+func TestReceivesComeHome(t *testing.T) {
+	var r *counting
+	e := newWatched(t, func() (conn.Ring, error) {
+		u, err := rings[0].make()
+		r = &counting{Ring: u}
+		return r, err
+	})
+	release := make(chan struct{})
+	p := &asking{run: func(line string, _ conn.Lead) string {
+		if line == "block" {
+			<-release
+		}
+		return "ok"
+	}}
+	addr, stop := e.listen(func() conn.Protocol { return p }) // not all kernels receive repeatedly from a socket pair
+	defer stop()
+	dial := func() *asker {
+		c := e.dial(addr)
+		t.Cleanup(func() { c.Close() })
+		return &asker{c, t}
+	}
+	blocked, old := dial(), dial()
+	blocked.ask("hello", "ok")
+	old.ask("hello", "ok")
+	once := r.recvs.Load()
+	old.ask("hello", "ok")
+	if r.recvs.Load() != once {
+		t.Skip("this kernel does not receive repeatedly")
+	}
+	blocked.write("block\n")
+	waitFor(t, "the takeover", func() bool { return p.detached.Load() == 1 })
+	young := dial()
+	for range 10 {
+		old.ask("hello", "ok")
+		young.ask("hello", "ok")
+	}
+	if n := r.cancels.Load(); n != 0 {
+		t.Errorf("%d receives were cancelled away from home", n)
+	}
+	close(release)
+	blocked.expect("block=ok\n")
+	e.leadIsHome()
+	recvs := r.recvs.Load()
+	for range 10 {
+		old.ask("hello", "ok")
+		blocked.ask("hello", "ok")
+	}
+	if again, cancels := r.recvs.Load()-recvs, r.cancels.Load(); again != 0 || cancels != 0 {
+		t.Errorf("%d receives were armed again and %d cancelled that were armed at home", again, cancels)
+	}
+	for range 10 {
+		young.ask("hello", "ok")
+	}
+	if again, cancels := r.recvs.Load()-recvs, r.cancels.Load(); again != 1 || cancels != 1 {
+		t.Errorf("%d receives were armed again and %d cancelled, want one", again, cancels)
+	}
+}
+
+// Several calls are ready when one of them blocks, made by a task: nothing is lost.
+func TestTakeoverAmongReadyCalls(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			const n = 7
+			for blocking := range n {
+				release := make(chan struct{})
+				p := &asking{run: func(line string, _ conn.Lead) string {
+					if line == fmt.Sprint(blocking) {
+						<-release
+					}
+					return "ok"
+				}}
+				e := newWatched(t, tr.make)
+				var peers [n]*asker
+				for i := range peers {
+					peers[i] = e.ask(p)
+				}
+				tasks := 0
+				e.loops[0].Do(func(l *conn.Loop) {
+					i := 0
+					l.Each(func(c *conn.Conn) {
+						c.Call(&question{p: p, line: fmt.Sprint(i)})
+						i++
+					})
+					l.Do(func(*conn.Loop) { tasks++ })
+				})
+				e.loops[0].Do(func(*conn.Loop) { tasks++ })
+				for i, peer := range peers {
+					if i != blocking {
+						peer.expect(fmt.Sprint(i) + "=ok\n")
+					}
+				}
+				close(release)
+				peers[blocking].expect(fmt.Sprint(blocking) + "=ok\n")
+				e.stop()
+				if taken, _ := e.loops[0].Takeovers(); taken < 1 || tasks != 2 || p.done.Load() != n {
+					t.Errorf("%d takeovers, %d tasks ran, %d calls are done", taken, tasks, p.done.Load())
+				}
+			}
+		})
+	}
+}
+
+// The call that blocks was made by a delivery of kept input: behind another call, and
+// in Resume.
+func TestTakeoverInADelivery(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			release := make(chan struct{})
+			p := &asking{run: func(line string, _ conn.Lead) string {
+				if line == "block" {
+					<-release
+				}
+				return "ok"
+			}}
+			e := newWatched(t, tr.make)
+			other, behind := e.ask(p), e.ask(p)
+			behind.write("a\nb\nblock\nc\n")
+			behind.expect("a=ok\nb=ok\n")
+			var handle conn.Handle
+			held := e.ask(&held{asking: p, handle: &handle})
+			held.write("block\nc\n")
+			waitFor(t, "input that is kept", func() bool {
+				n := make(chan int, 1)
+				e.loops[0].Do(func(*conn.Loop) { n <- handle.Conn().Buffered() })
+				return <-n == len("block\nc\n")
+			})
+			e.loops[0].Do(func(*conn.Loop) { handle.Conn().Resume() })
+			waitFor(t, "two takeovers", func() bool { return p.detached.Load() == 2 })
+			other.ask("hello", "ok")
+			close(release)
+			behind.expect("block=ok\nc=ok\n")
+			held.expect("block=ok\nc=ok\n")
+		})
+	}
+}
+
 // held is asking, held from the beginning.
 type held struct {
 	*asking
@@ -271,6 +422,70 @@ type held struct {
 func (h *held) Open(c *conn.Conn) {
 	*h.handle = c.Handle()
 	c.Hold()
+}
+
+// Substitutes block too, and come back in any order.
+func TestNestedTakeovers(t *testing.T) {
+	for _, tr := range rings {
+		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
+			t.Run(fmt.Sprint(tr.name, order), func(t *testing.T) {
+				var release [3]chan struct{}
+				for i := range release {
+					release[i] = make(chan struct{})
+				}
+				p := &asking{run: func(line string, _ conn.Lead) string {
+					if i := int(line[0] - '0'); i >= 0 && i < len(release) {
+						<-release[i]
+					}
+					return "ok"
+				}}
+				e := newWatched(t, tr.make)
+				other := e.ask(p)
+				var blocked [3]*asker
+				for i := range blocked {
+					blocked[i] = e.ask(p)
+					blocked[i].write(fmt.Sprintf("%d\nnext\n", i))
+					waitFor(t, "a takeover", func() bool { return p.detached.Load() == int32(i+1) })
+					other.ask("hello", "ok")
+				}
+				for _, i := range order {
+					close(release[i])
+					blocked[i].expect(fmt.Sprintf("%d=ok\nnext=ok\n", i))
+					other.ask("hello", "ok")
+				}
+				e.leadIsHome()
+				if taken, _ := e.loops[0].Takeovers(); taken < 3 {
+					t.Errorf("the lead was taken %d times", taken)
+				}
+			})
+		}
+	}
+}
+
+// User code that computes loses the lead as well, whatever the processors.
+func TestTakeoverFromSpinning(t *testing.T) {
+	for _, procs := range []int{1, 2} {
+		for _, tr := range rings[:4] {
+			t.Run(fmt.Sprintf("%s, %d processors", tr.name, procs), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				var stop atomic.Bool
+				p := &asking{run: func(line string, _ conn.Lead) string {
+					for line == "spin" && !stop.Load() {
+					}
+					return "ok"
+				}}
+				e := newWatched(t, tr.make)
+				other, spinning := e.ask(p), e.ask(p)
+				spinning.write("spin\nnext\n")
+				waitFor(t, "the takeover", func() bool { return p.detached.Load() == 1 })
+				for range 3 {
+					other.ask("hello", "ok")
+				}
+				stop.Store(true)
+				spinning.expect("spin=ok\nnext=ok\n")
+			})
+		}
+	}
 }
 
 // Another goroutine has the lead in its hands when Run returns: who led gets it back,
@@ -347,5 +562,87 @@ func TestGoexitInDetached(t *testing.T) {
 func TestWatchdogOfNoLoop(t *testing.T) {
 	if conn.IdleWithoutLoops() {
 		t.Error("it sleeps")
+	}
+}
+
+// Many connections whose calls do anything that is allowed: every one is answered
+// once, in the order of its connection.
+func TestRandomCalls(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			const conns, lines = 24, 25
+			p := &asking{run: func(line string, lead conn.Lead) string {
+				var i int
+				var kind string
+				fmt.Sscan(line, &i, &kind)
+				switch kind {
+				case "sleep":
+					time.Sleep(time.Duration(i%4) * time.Millisecond)
+				case "exit":
+					runtime.Goexit()
+				case "late-exit":
+					time.Sleep(3 * time.Millisecond)
+					runtime.Goexit()
+				case "leave":
+					if lead.Hold() {
+						lead.Leave()
+					}
+				case "leave-exit":
+					if lead.Hold() {
+						lead.Leave()
+					}
+					runtime.Goexit()
+				case "hold":
+					for range i {
+						if lead.Hold() {
+							lead.Continue()
+						}
+					}
+				case "share":
+					go func() {
+						for range i {
+							if lead.Hold() {
+								runtime.Gosched()
+								lead.Continue()
+							}
+						}
+					}()
+				}
+				return "ok"
+			}}
+			kinds := []string{"quick", "quick", "quick", "sleep", "exit", "late-exit", "leave", "leave-exit", "hold", "share"}
+			e := newWatched(t, tr.make)
+			var wg sync.WaitGroup
+			for n := range conns {
+				rng := rand.New(rand.NewPCG(uint64(n), 7))
+				var ask, want strings.Builder
+				for i := range lines {
+					kind := kinds[rng.IntN(len(kinds))]
+					answer := "ok"
+					if strings.HasSuffix(kind, "exit") {
+						answer = ""
+					}
+					fmt.Fprintf(&ask, "%d %s\n", i, kind)
+					fmt.Fprintf(&want, "%d %s=%s\n", i, kind, answer)
+				}
+				c := e.ask(p)
+				wg.Go(func() {
+					got := make([]byte, want.Len())
+					c.Write([]byte(ask.String()))
+					if k, err := io.ReadFull(c.Conn, got); err != nil || string(got) != want.String() {
+						t.Errorf("connection %d: read %q, %v, want %q", n, got[:k], err, want.String())
+					}
+				})
+			}
+			wg.Wait()
+			taken, left := e.loops[0].Takeovers()
+			t.Logf("the lead was taken %d times and left %d times", taken, left)
+			if done := p.done.Load(); done != conns*lines || p.lost.Load() != 0 {
+				t.Errorf("%d calls are done, %d without their connection, want %d", done, p.lost.Load(), conns*lines)
+			}
+			if d := uint64(p.detached.Load()); d != taken+left {
+				t.Errorf("%d calls were told, the lead was taken %d times and left %d times", d, taken, left)
+			}
+		})
 	}
 }
