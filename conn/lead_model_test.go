@@ -243,12 +243,6 @@ func (x *steps) may(what string, do func(t *state, p *proc))  { x.step(false, wh
 func (x *steps) next(s *state) []step {
 	x.from, x.list = s, x.list[:0]
 	for x.who = range s.leaders {
-		if me := s.leaders[x.who]; me.alone() {
-			x.leader(me)
-			return x.list
-		}
-	}
-	for x.who = range s.leaders {
 		x.leader(s.leaders[x.who])
 	}
 	x.who = otherProc
@@ -256,19 +250,6 @@ func (x *steps) next(s *state) []step {
 	x.who = dogProc
 	x.watchdog()
 	return x.list
-}
-
-// alone reports whether the next step of a leader touches nothing but what the leader
-// alone may touch. It is then the only one to be tried: it makes no difference to the
-// others when it is taken, nor they to it.
-func (p proc) alone() bool {
-	switch p.at {
-	case detaches, runs, settles, holds:
-		return true
-	case comesBack:
-		return !p.home
-	}
-	return false
 }
 
 // leader is run, and what it calls.
