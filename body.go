@@ -158,6 +158,13 @@ func (b *requestBody) push(p []byte) (stop bool) {
 	return b.held
 }
 
+// asked notes that the client has been told to send the body.
+func (b *requestBody) asked() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expect = false
+}
+
 // finish says that the body is complete.
 func (b *requestBody) finish(trailer http.Header) {
 	b.mu.Lock()

@@ -152,7 +152,7 @@ func (w *responseWriter) interim(status int) {
 		return
 	}
 	if status == http.StatusContinue && w.call.body != nil {
-		w.call.body.push(nil) // it is not sent a second time
+		w.call.body.asked() // it is not sent a second time
 	}
 	p := http1.AppendStatusLine(nil, status)
 	for name, values := range w.header {
