@@ -80,6 +80,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 			b.mu.Unlock()
 			b.call.resp.proceedWithBody()
 			b.mu.Lock()
+			b.receive() // from now on the client can be late
 			continue
 		}
 		b.cond.Wait()
@@ -104,7 +105,14 @@ func (b *requestBody) wantMore() {
 	if b.at == len(b.buf) {
 		b.buf, b.at = b.buf[:0], 0
 	}
-	if b.held && !b.posted && len(b.buf)-b.at <= bodyLow {
+	if b.held && len(b.buf)-b.at <= bodyLow {
+		b.receive()
+	}
+}
+
+// receive has the loop receive, unless it has been told already.
+func (b *requestBody) receive() {
+	if !b.posted {
 		b.held, b.posted = false, true
 		b.resume.Value = b.call.receiveBody
 		b.call.w.loop.Post(&b.resume)

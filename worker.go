@@ -180,6 +180,8 @@ func (w *worker) restInStream(c *conn.Conn, s *session) {
 		c.SetDeadline(0) // the handler has something to read
 	case c.AtEOF():
 		s.streamEnded(io.ErrUnexpectedEOF)
+	case s.std.body.expects():
+		c.SetDeadline(0) // the client waits to be asked for the body
 	default:
 		c.SetDeadline(w.readTimeout)
 	}
