@@ -235,7 +235,7 @@ func (c *call) answer(cn *conn.Conn) {
 	} else {
 		cn.Write(c.last)
 	}
-	broken, last := c.resp.broken, c.resp.close || c.w.draining
+	broken, last := c.resp.broken, c.resp.close || s.last || c.w.draining
 	c.dispose()
 	if cn.Closing() {
 		return
