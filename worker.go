@@ -143,7 +143,7 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 			return
 		}
 		w.free(c, s)
-		if c.AtEOF() {
+		if c.AtEOF() || w.draining {
 			c.Close()
 			return
 		}
