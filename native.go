@@ -117,6 +117,9 @@ func (n *nativeCall) Done(c *conn.Conn) {
 		body := n.x.body
 		w.putNative(n)
 		s.serve(h, body)
+		if s.step == stepIdle { // it was refused
+			s.proceed(c)
+		}
 		return
 	}
 	last := n.x.answer()
