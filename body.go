@@ -170,7 +170,10 @@ func (b *requestBody) push(p []byte) (stop bool) {
 func (b *requestBody) asked() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.expect = false
+	if b.expect {
+		b.expect = false
+		b.receive()
+	}
 }
 
 // finish says that the body is complete.
