@@ -31,6 +31,7 @@ type requestBody struct {
 	expect   bool  // the client waits for "100 Continue"
 	held     bool  // receiving has been stopped
 	deadline time.Time
+	alarm    alarm // at deadline
 	resume   conn.Task
 	posted   bool // resume is on its way
 }
@@ -126,6 +127,7 @@ func (b *requestBody) Close() error {
 	b.closed = true
 	b.dropped += int64(len(b.buf) - b.at)
 	b.at = len(b.buf)
+	b.alarm.stop()
 	b.wantMore()
 	b.cond.Broadcast()
 	return nil
@@ -215,11 +217,37 @@ func (b *requestBody) givenUp() bool {
 func (b *requestBody) setDeadline(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.deadline = t
-	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), b.cond.Broadcast)
+	if b.closed {
+		return
 	}
+	b.deadline = t
+	b.alarm.set(t, &b.cond)
 	b.cond.Broadcast()
+}
+
+// alarm wakes those who wait for a condition at a certain time. It is used with the
+// lock of the condition held.
+type alarm struct{ timer *time.Timer }
+
+// set makes it ring at t; a zero time means never.
+func (a *alarm) set(t time.Time, cond *sync.Cond) {
+	a.stop()
+	if t.IsZero() {
+		return
+	}
+	a.timer = time.AfterFunc(time.Until(t), func() {
+		// Who has looked at the clock with the lock held is waiting by now.
+		cond.L.Lock()
+		defer cond.L.Unlock()
+		cond.Broadcast()
+	})
+}
+
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
 }
 
 // beginStream runs the handler of a request whose body is still to come, in part

@@ -52,6 +52,7 @@ type call struct {
 	wait     bool      // a piece has been posted and the queue has no room for the next
 	over     bool      // the connection is gone
 	deadline time.Time // for writing, zero for none
+	alarm    alarm     // at deadline
 	full     bool      // the loop waits for the queue to drain; the loop's alone
 	released bool      // the place in the pool has been given back
 }
@@ -372,7 +373,10 @@ func (c *call) gone(err error) {
 func (c *call) proceed(over bool) {
 	c.mu.Lock()
 	c.wait = false
-	c.over = c.over || over
+	if over {
+		c.over = true
+		c.alarm.stop()
+	}
 	c.mu.Unlock()
 	c.cond.Broadcast()
 }

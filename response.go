@@ -298,9 +298,9 @@ func (w *responseWriter) SetWriteDeadline(t time.Time) error {
 	c := w.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline = t
-	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), c.cond.Broadcast)
+	if !c.over {
+		c.deadline = t
+		c.alarm.set(t, &c.cond)
 	}
 	return nil
 }
