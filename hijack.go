@@ -75,6 +75,11 @@ func (c *call) detach() detached {
 	case d := <-got:
 		return d
 	case <-c.w.loop.Done():
+	}
+	select {
+	case d := <-got: // it was the last connection
+		return d
+	default:
 		return detached{err: errServerClosed}
 	}
 }
