@@ -205,6 +205,13 @@ func (b *requestBody) unread() int64 {
 	return b.dropped
 }
 
+// expects reports whether the client still waits to be told to send the body.
+func (b *requestBody) expects() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.expect
+}
+
 // givenUp reports whether the handler has given the body up: it did not come in time,
 // or the client still waits to be told to send it.
 func (b *requestBody) givenUp() bool {

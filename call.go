@@ -67,15 +67,10 @@ func newCall(s *session, h http.Handler, body *requestBody) (*call, *http1.Error
 		return nil, err
 	}
 	c.cond.L = &c.mu
-	c.resp = responseWriter{
-		call:      c,
-		method:    s.req.MethodID(),
-		minor:     s.req.Minor(),
-		keepAlive: s.keepAlive(),
-		length:    -1,
-		body:      s.w.takeBuffer(),
-		lines:     s.w.takeBuffer(),
-	}
+	w := &c.resp
+	w.call, w.method, w.minor = c, s.req.MethodID(), s.req.Minor()
+	w.keepAlive, w.length = s.keepAlive(), -1
+	w.body, w.lines = s.w.takeBuffer(), s.w.takeBuffer()
 	if s.c.AtEOF() {
 		c.ctx.cancel(context.Canceled) // as it would have been, had it begun before
 	}
@@ -163,12 +158,27 @@ func (c *call) end() {
 	if c.body != nil {
 		c.body.end()
 	}
+	c.takeBack()
 	if c.away && !c.streams && !c.hijacked {
 		c.last = c.resp.end(nil, c.returned, c.panicked)
 	}
 	if !c.returned {
 		c.log()
 	}
+}
+
+// takeBack takes the response away from the handler, which may have left goroutines
+// behind that still have it: from now on their writes fail, and what one of them is
+// writing is part of the answer.
+func (c *call) takeBack() {
+	if !c.resp.mu.TryLock() {
+		if c.lead.Hold() {
+			c.lead.Leave() // who writes may wait for what the loop does
+		}
+		c.resp.mu.Lock()
+	}
+	c.resp.over.Store(true)
+	c.resp.mu.Unlock()
 }
 
 func (c *call) log() {
@@ -261,10 +271,8 @@ func (c *call) answer(cn *conn.Conn) {
 	}
 }
 
-// dispose takes the response away from the handler, which may have left a goroutine
-// behind that still has it.
+// dispose gives back what a call had whose handler is over, or has not run at all.
 func (c *call) dispose() {
-	c.resp.over.Store(true)
 	c.w.putBuffer(c.resp.body)
 	c.w.putBuffer(c.resp.lines)
 	c.resp.body, c.resp.lines = nil, nil

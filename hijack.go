@@ -24,6 +24,8 @@ type detached struct {
 // which the server knows nothing any more; what it had received already is in the
 // reader.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	c := w.call
 	switch {
 	case w.over.Load():

@@ -4,9 +4,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +17,7 @@ import (
 // body are gathered, so that a small answer is one send with a Content-Length;
 // what is larger, or flushed, is streamed.
 type responseWriter struct {
+	mu        sync.Mutex // a handler may leave goroutines behind that still write
 	call      *call
 	method    http1.Method
 	minor     int
@@ -38,7 +39,7 @@ type responseWriter struct {
 	gone      bool // the peer is gone
 	timedOut  bool // the deadline for writing has passed
 
-	over      atomic.Bool // the handler has returned
+	over      atomic.Bool // the handler has returned: the answer is the call's
 	mustClose atomic.Bool // the loop knows that the connection ends
 }
 
@@ -52,6 +53,11 @@ var _ interface {
 
 // Header implements http.ResponseWriter.
 func (w *responseWriter) Header() http.Header {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over.Load() {
+		return make(http.Header) // the loop may be reading the other
+	}
 	if w.header == nil {
 		w.header = make(http.Header)
 	}
@@ -63,6 +69,8 @@ func (w *responseWriter) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic("ringkit: invalid WriteHeader code " + strconv.Itoa(status))
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch {
 	case w.over.Load():
 		w.call.w.srv.logf("ringkit: WriteHeader(%d) after the handler has returned", status)
@@ -74,9 +82,13 @@ func (w *responseWriter) WriteHeader(status int) {
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.interim(status)
 	default:
-		w.status = status
-		w.snapshot()
+		w.begin(status)
 	}
+}
+
+func (w *responseWriter) begin(status int) {
+	w.status = status
+	w.snapshot()
 }
 
 // snapshot encodes the header as it is now.
@@ -165,7 +177,9 @@ func (w *responseWriter) interim(status int) {
 
 // proceedWithBody asks a client that waits for it to send the body.
 func (w *responseWriter) proceedWithBody() {
-	if !w.streaming {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.streaming && !w.over.Load() {
 		w.call.send(continueLine)
 	}
 }
@@ -177,6 +191,8 @@ func (w *responseWriter) Write(p []byte) (int, error) { return write(w, p) }
 func (w *responseWriter) WriteString(s string) (int, error) { return write(w, s) }
 
 func write[T []byte | string](w *responseWriter, p T) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err := w.writable(); err != nil {
 		return 0, err
 	}
@@ -216,7 +232,7 @@ func (w *responseWriter) writable() error {
 		return http.ErrHijacked
 	}
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.begin(http.StatusOK)
 	}
 	return nil
 }
@@ -228,42 +244,29 @@ func (w *responseWriter) sniff(p []byte) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom: it saves io.Copy a buffer of its own, and
-// keeps no more than maxAnswer bytes in memory however much there is to read.
-func (w *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
-	if err := w.writable(); err != nil {
+// ReadFrom implements io.ReaderFrom: it saves io.Copy a buffer of its own. The
+// reader may use the ResponseWriter too, so it does not read into the answer.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if _, err := w.Write(nil); err != nil {
 		return 0, err
 	}
-	if w.method == http1.HEAD || w.length >= 0 || !http1.BodyAllowed(http1.GET, w.status) {
-		// Where the length matters, each piece is looked at before it counts.
-		return io.Copy(struct{ io.Writer }{w}, r)
-	}
-	for {
-		if len(w.body) == maxAnswer {
-			if err := w.stream(); err != nil {
-				return n, err
-			}
-		}
-		w.body = slices.Grow(w.body, min(32<<10, maxAnswer-len(w.body)))
-		at := len(w.body)
-		k, err := r.Read(w.body[at:min(cap(w.body), maxAnswer)])
-		w.body = w.body[:at+k]
-		n += int64(k)
-		w.written += int64(k)
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
+	buf := copyBuffers.Get().(*[copyBytes]byte)
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, r, buf[:])
+	copyBuffers.Put(buf)
+	return n, err
 }
+
+const copyBytes = 32 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
 // Flush implements http.Flusher: it sends what was written so far.
 func (w *responseWriter) Flush() { _ = w.FlushError() }
 
 // FlushError is Flush for http.ResponseController.
 func (w *responseWriter) FlushError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err := w.writable(); err != nil {
 		return err
 	}
@@ -368,7 +371,7 @@ func (w *responseWriter) end(dst []byte, returned bool, panicked any) []byte {
 // finish is end for a handler that has returned.
 func (w *responseWriter) finish(dst []byte) []byte {
 	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+		w.begin(http.StatusOK)
 	}
 	if w.call.expired() || w.gone {
 		w.broken = true

@@ -596,9 +596,6 @@ func TestUseAfterReturn(t *testing.T) {
 // Goroutines that write to one answer at the same time may garble it, and nothing
 // else.
 func TestConcurrentFlush(t *testing.T) {
-	if checksEnabled {
-		t.Skip("what the handler does is a data race, which the race detector would report")
-	}
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Loops: 1, Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/race" {

@@ -36,7 +36,7 @@ type worker struct {
 	addrs    []addresses
 	counters counters
 	inline   uint64 // counters.inline, before it is published
-	draining bool // Shutdown has begun
+	draining bool   // Shutdown has begun
 
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64

@@ -19,7 +19,7 @@ type Call interface {
 	// which still runs or has just ended.
 	Detached(c *Conn)
 	// Done is called by the loop when Run is over. c is nil when the connection
-	// is; Run may then not have been called at all.
+	// is. When it is over or closing, Run may not have been called at all.
 	Done(c *Conn)
 }
 
@@ -291,7 +291,7 @@ func (l *Loop) serve(me *leader) bool {
 		l.ready[l.served] = pending{}
 		l.served++
 		if c := p.handle.Conn(); c == nil || c.phase != phaseOpen {
-			p.call.Done(nil)
+			p.call.Done(c)
 			continue
 		}
 		l.call(p, me)
