@@ -33,17 +33,20 @@ import (
 
 // engine is a way to make the rings of a server.
 type engine struct {
-	name    string
-	newRing func() (conn.Ring, error)
+	name     string
+	newRing  func() (conn.Ring, error)
+	blocking bool // handlers block at random points
 }
 
 var engines = []engine{
-	{"uring", uringWith(uring.Config{})},
-	{"uring without multishot receive", uringWith(uring.Config{Without: uring.MultishotRecv})},
-	{"uring without buffer ring", uringWith(uring.Config{Without: uring.BufferRing})},
-	{"uring with a tiny completion queue", uringWith(uring.Config{Entries: 8, CQEntries: 16})},
-	{"uring with two receive buffers", uringWith(uring.Config{Buffers: 2})},
-	{"epoll", epollWith(fallback.Config{})},
+	{name: "uring", newRing: uringWith(uring.Config{})},
+	{name: "uring without multishot receive", newRing: uringWith(uring.Config{Without: uring.MultishotRecv})},
+	{name: "uring without buffer ring", newRing: uringWith(uring.Config{Without: uring.BufferRing})},
+	{name: "uring with a tiny completion queue", newRing: uringWith(uring.Config{Entries: 8, CQEntries: 16})},
+	{name: "uring with two receive buffers", newRing: uringWith(uring.Config{Buffers: 2})},
+	{name: "epoll", newRing: epollWith(fallback.Config{})},
+	{name: "uring with handlers that block", newRing: uringWith(uring.Config{}), blocking: true},
+	{name: "epoll with handlers that block", newRing: epollWith(fallback.Config{}), blocking: true},
 }
 
 func uringWith(cfg uring.Config) func() (conn.Ring, error) {
@@ -213,6 +216,9 @@ func serve(t testing.TB, e engine, srv *Server) *site {
 	s := &site{TB: t, Server: srv, addr: l.Addr().String(), served: make(chan error, 1)}
 	srv.newRing = e.newRing
 	srv.ErrorLog = log.New(&s.log, "", 0)
+	if e.blocking {
+		block(t, srv)
+	}
 	go func() { s.served <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		within(t, "Close", func() {
@@ -539,7 +545,7 @@ var numberedLines = sync.OnceValue(func() string {
 func TestEnginesAreAsNamed(t *testing.T) {
 	var rings []*uring.Ring
 	for _, e := range engines {
-		if !strings.HasPrefix(e.name, "uring") {
+		if !strings.HasPrefix(e.name, "uring") || e.blocking {
 			continue
 		}
 		t.Run(e.name, func(t *testing.T) {

@@ -406,6 +406,7 @@ func TestChurnTakesNoMemory(t *testing.T) {
 		count  = 10_000
 	)
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about memory")
 		s := serve(t, e, &Server{Handler: askers(), ReadHeaderTimeout: time.Second, IdleTimeout: time.Second})
 		buf := make([]byte, 1024)
 		churn := func(n int) {

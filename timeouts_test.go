@@ -79,6 +79,7 @@ func endsAfter(t testing.TB, least time.Duration, f func()) {
 // 15.5.9), also when a byte comes now and then.
 func TestSlowHead(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about clients that are slow")
 		s := timed(t, e, &Server{ReadHeaderTimeout: tick, IdleTimeout: time.Hour, ReadTimeout: time.Hour})
 		whileServing(s, func() {
 			for _, front := range []string{"", "/fast", "/slow"} {
@@ -109,6 +110,7 @@ func TestSlowHead(t *testing.T) {
 // A body may be slow as long as something comes.
 func TestSlowBody(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about clients that are slow")
 		s := timed(t, e, &Server{ReadTimeout: 2 * tick, ReadHeaderTimeout: time.Hour, IdleTimeout: time.Hour})
 		whileServing(s, func() {
 			for _, body := range []string{"Content-Length: 100\r\n\r\n", "Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "Transfer-Encoding: chunked\r\n\r\n0\r\n"} {
@@ -132,6 +134,7 @@ func TestSlowBody(t *testing.T) {
 // Idle connections end in silence, whether they have asked something or not.
 func TestIdleConnections(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about clients that are slow")
 		s := timed(t, e, &Server{ReadHeaderTimeout: 2 * tick, IdleTimeout: tick})
 		whileServing(s, func() {
 			p := s.dial()
@@ -240,6 +243,7 @@ func TestClientThatNeverReads(t *testing.T) {
 		}
 	})
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about clients that are slow")
 		for _, h := range []http.Handler{native, standard} {
 			s := serve(t, e, &Server{Handler: h, Loops: 1, WriteTimeout: 4 * tick, ReadHeaderTimeout: time.Hour, IdleTimeout: time.Hour})
 			before := resident(t)
@@ -305,6 +309,7 @@ func TestNoTimeouts(t *testing.T) {
 // Many timers at once, set and moved by requests, end what they should.
 func TestManyIdleConnections(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it is about clients that are slow")
 		s := timed(t, e, &Server{IdleTimeout: 4 * tick, ReadHeaderTimeout: 4 * tick})
 		peers := make([]*peer, 200)
 		for i := range peers {
