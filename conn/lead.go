@@ -144,12 +144,8 @@ func (l *Loop) Run() error {
 	l.home.settle(me.term)
 	l.byHand = false
 	l.run(me)
-	select {
-	case <-l.done:
-		return l.failure
-	default:
-		return nil
-	}
+	<-l.done // another goroutine may have taken its place
+	return l.failure
 }
 
 // Turn runs one turn: submit and wait, then completions, tasks, timers, output. If the

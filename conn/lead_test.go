@@ -211,6 +211,47 @@ func TestLoopEndsDuringACall(t *testing.T) {
 	}
 }
 
+// Run returns when the loop has ended, also where another goroutine has long taken the
+// place of the one that called it.
+func TestRunReturnsAtTheEnd(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			r, err := tr.make()
+			if err != nil {
+				t.Skip(err)
+			}
+			l := conn.NewLoop(conn.Config{Ring: r, Watch: true})
+			returned := make(chan error, 1)
+			go func() { returned <- l.Run() }()
+			release := make(chan struct{})
+			p := &asking{run: func(line string, _ conn.Lead) string {
+				if line == "block" {
+					<-release
+				}
+				return "ok"
+			}}
+			e := &engine{T: t, loops: []*conn.Loop{l}}
+			blocked, other := e.ask(p), e.ask(p)
+			blocked.write("block\n")
+			for start := time.Now(); time.Since(start) < 300*time.Millisecond; time.Sleep(time.Millisecond) {
+				other.ask("hello", "ok")
+			}
+			close(release)
+			blocked.expect("block=ok\n")
+			for range 20 {
+				other.ask("hello", "ok")
+			}
+			select {
+			case err := <-returned:
+				t.Errorf("Run returned %v before the end", err)
+			default:
+			}
+			e.stop()
+			waitFor(t, "Run returning", func() bool { return len(returned) == 1 })
+		})
+	}
+}
+
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
