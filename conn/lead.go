@@ -133,8 +133,8 @@ const awayLimit = int64(100 * time.Millisecond)
 //
 // A callback that panics ends Run with that panic. One that calls runtime.Goexit
 // ends the goroutine and its connection; the loop goes on on another goroutine, and
-// Done tells when it has ended. Run also returns, with nil, when user code has kept
-// the goroutine for so long that another one became the home.
+// Done tells when it has ended. When user code has kept the goroutine for so long that
+// another one became the home, Run only waits for the end.
 func (l *Loop) Run() error {
 	if l.watch {
 		dog.add(l)

@@ -272,7 +272,7 @@ func (e *engine) leadIsHome() {
 }
 
 // Who has been away for long is not waited for: another goroutine is the home from
-// then on, and that one ends when its user code does.
+// then on, and that one ends when its user code does, or waits in Run.
 func TestHomeIsReplaced(t *testing.T) {
 	for _, tr := range rings {
 		t.Run(tr.name, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestHomeIsReplaced(t *testing.T) {
 			e := newWatched(t, tr.make)
 			other := e.ask(p)
 			other.ask("hello", "ok")
-			for range 2 { // the first home, then the one that replaced it
+			for i := range 2 { // the first home, then the one that replaced it
 				before := e.loops[0].Home()
 				blocked := e.ask(p)
 				blocked.write("block\n")
@@ -297,7 +297,7 @@ func TestHomeIsReplaced(t *testing.T) {
 				after, goroutines := e.loops[0].Home(), runtime.NumGoroutine()
 				release <- struct{}{}
 				blocked.expect("block=ok\n")
-				e.settles("goroutines", goroutines-1, runtime.NumGoroutine)
+				e.settles("goroutines", goroutines-i, runtime.NumGoroutine)
 				e.leadIsHome()
 				if home := e.loops[0].Home(); home != after {
 					t.Errorf("the home is %d, and was %d", home, after)
