@@ -264,6 +264,7 @@ func TestContractHandlersRunTogether(t *testing.T) {
 		io.WriteString(w, r.URL.Path)
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
+		s.notInline(t, "other handlers")
 		var peers []*peer
 		for i := range n {
 			p := s.dial()

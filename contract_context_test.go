@@ -146,6 +146,7 @@ func TestContractContextEndsWithClient(t *testing.T) {
 		"resets":      (*peer).reset,
 	}
 	play(t, handler, func(t *testing.T, s *stage) {
+		s.notInline(t, "the end of its client")
 		for name, end := range ends {
 			for _, request := range []string{
 				ask("GET", "/"),
@@ -173,6 +174,7 @@ func TestContractAnswerAfterHalfClose(t *testing.T) {
 		io.WriteString(w, "answer")
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
+		s.notInline(t, "the end of its client")
 		p := s.dial()
 		p.send(smallRequest)
 		p.halfClose()
@@ -186,6 +188,7 @@ func TestContractAnswerAfterHalfClose(t *testing.T) {
 func TestContractBaseContextCancelled(t *testing.T) {
 	cause := errors.New("the cause")
 	eachHost(t, func(t *testing.T, h host) {
+		h.notInline(t, "other handlers")
 		base, cancel := context.WithCancelCause(context.Background())
 		defer cancel(nil)
 		const n = 3
@@ -219,6 +222,7 @@ func TestContractBaseContextCancelled(t *testing.T) {
 // Cancelling what ConnContext gave reaches the requests of that connection alone.
 func TestContractConnContextCancelled(t *testing.T) {
 	eachHost(t, func(t *testing.T, h host) {
+		h.notInline(t, "other handlers")
 		cancels := make(chan context.CancelFunc, 2)
 		began := make(chan bool, 2)
 		s := h.run(t, &http.Server{
@@ -296,6 +300,7 @@ func TestContractCloseNotify(t *testing.T) {
 		ended <- true
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
+		s.notInline(t, "the end of its client")
 		for _, end := range []func(*peer){func(p *peer) { p.Close() }, (*peer).reset} {
 			p := s.dial()
 			p.send(smallRequest)

@@ -25,12 +25,25 @@ import (
 type host struct {
 	name   string
 	engine *engine // nil: net/http's own server
+	mode   Mode
 }
 
 var hosts = []host{
 	{name: "net-http"},
 	{name: "uring", engine: engineNamed("uring")},
 	{name: "epoll", engine: engineNamed("epoll")},
+	{name: "uring, goroutine", engine: engineNamed("uring"), mode: Goroutine},
+	{name: "epoll, goroutine", engine: engineNamed("epoll"), mode: Goroutine},
+	{name: "uring, inline", engine: engineNamed("uring"), mode: Inline},
+}
+
+// notInline skips a test whose handler waits for something that only the loop it
+// runs on could bring about.
+func (h host) notInline(t *testing.T, what string) {
+	t.Helper()
+	if h.mode == Inline {
+		t.Skip("inline, a handler does not wait for " + what)
+	}
 }
 
 func engineNamed(name string) *engine {
@@ -100,6 +113,7 @@ func (h host) runOwn(t testing.TB, p *http.Server) *stage {
 	t.Helper()
 	own := serve(t, *h.engine, &Server{
 		Handler:           p.Handler,
+		Mode:              h.mode,
 		BaseContext:       p.BaseContext,
 		ConnContext:       p.ConnContext,
 		ConnState:         p.ConnState,
