@@ -73,7 +73,14 @@ func epollWith(cfg fallback.Config) func() (conn.Ring, error) {
 const patience = 30 * time.Second
 
 // eachEngine runs a test on every engine, and looks for what it leaves behind.
-func eachEngine(t *testing.T, test func(*testing.T, engine)) {
+func eachEngine(t *testing.T, test func(*testing.T, engine)) { onEngines(t, engines, test) }
+
+// eachKind runs a test on io_uring and on epoll only.
+func eachKind(t *testing.T, test func(*testing.T, engine)) {
+	onEngines(t, []engine{*engineNamed("uring"), *engineNamed("epoll")}, test)
+}
+
+func onEngines(t *testing.T, engines []engine, test func(*testing.T, engine)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			r, err := e.newRing()
