@@ -577,7 +577,13 @@ func TestUseAfterReturn(t *testing.T) {
 				func(w http.ResponseWriter) { io.WriteString(w, "stray") },
 				func(w http.ResponseWriter) { io.WriteString(w, pattern(200<<10)) },
 				func(w http.ResponseWriter) { w.WriteHeader(103) },
-				func(w http.ResponseWriter) { w.Header().Set("Stray", "a") },
+				func(w http.ResponseWriter) {
+					// The answer, which came first, came through the kernel, where
+					// the race detector does not see the order.
+					if !checksEnabled {
+						w.Header().Set("Stray", "a")
+					}
+				},
 			} {
 				p := s.dial()
 				if a := p.get(path); a.body != "leak" {
