@@ -14,7 +14,7 @@ import (
 	"github.com/ringkit/ringkit/internal/simring"
 )
 
-var blockFor = flag.Duration("blockfor", 20*time.Second, "how long TestSeedsBlocking may take at most")
+var blockFor = flag.Duration("blockfor", 5*time.Second, "how long TestSeedsBlocking may take at most")
 
 // Handlers block in real time on a loop whose kernel, network and clock are simulated.
 // Whoever leads the loop, each peer gets the answers to its own requests in their

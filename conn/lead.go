@@ -41,6 +41,7 @@ func (c *Conn) Start(call Call, deliver bool) Started {
 		c.flags |= flagCalling
 	}
 	c.loop.started++
+	c.loop.spawned, c.loop.lastRun = true, c.loop.now
 	return Started{pending{c.Handle(), call}}
 }
 
@@ -52,6 +53,7 @@ type Started struct{ p pending }
 func (s Started) Finish(t *Task) {
 	t.Value = func(l *Loop) {
 		l.started--
+		l.lastRun = l.now
 		l.settle(s.p)
 	}
 	s.p.handle.loop.Post(t)

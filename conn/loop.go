@@ -27,6 +27,11 @@ const (
 	closeWait       = time.Second
 	yieldEvery      = int64(8 * time.Millisecond)
 	yieldOften      = int64(time.Millisecond) // while calls run on goroutines
+
+	// A loop that waits keeps its P until the runtime's monitor takes it away, up to
+	// 10 ms later, and so keeps the goroutines from running that it has started.
+	// For as long as this after the last of them it wakes up to let them run.
+	attentive = int64(20 * time.Millisecond)
 )
 
 // Config is how a loop is made.
@@ -71,6 +76,8 @@ type Loop struct {
 	served  int       // of them, have been
 	current pending   // the call that runs or ran last
 	started int       // calls that run on goroutines
+	spawned bool      // one of them since the last yield
+	lastRun int64     // when one was started or finished last
 
 	token    token
 	watch    bool
@@ -274,7 +281,8 @@ func (l *Loop) yield() {
 		// With as many loops as processors they run only when a loop lets them.
 		every = yieldOften
 	}
-	if l.now-l.yielded > every {
+	if l.spawned || l.now-l.yielded > every {
+		l.spawned = false
 		l.yielded = l.now
 		runtime.Gosched()
 	}
@@ -340,11 +348,14 @@ func (l *Loop) timeout() time.Duration {
 	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over)+len(l.ready) > 0 || l.ended() {
 		return 0
 	}
-	at, ok := l.wheel.Next()
-	if !ok {
-		return -1
+	wait := time.Duration(-1)
+	if at, ok := l.wheel.Next(); ok {
+		wait = max(0, time.Duration(at-l.clock()))
 	}
-	return max(0, time.Duration(at-l.clock()))
+	if l.started > 0 && l.now-l.lastRun < attentive && (wait < 0 || wait > time.Duration(yieldOften)) {
+		wait = time.Duration(yieldOften)
+	}
+	return wait
 }
 
 func (l *Loop) dispatch(e *ring.Completion) {
