@@ -10,6 +10,7 @@ import (
 // client in between.
 func TestBodyGoesOnAfterContinue(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it looks into the body")
 		s := serve(t, e, &Server{Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			b := r.Body.(*requestBody)
 			if !eventually(func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.held }) {

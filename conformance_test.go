@@ -82,6 +82,9 @@ func eachKind(t *testing.T, test func(*testing.T, engine)) {
 
 func onEngines(t *testing.T, engines []engine, test func(*testing.T, engine)) {
 	for _, e := range engines {
+		if e.blocking && testing.Short() {
+			continue // it takes a while, and looks for races of this package, not at the kernel
+		}
 		t.Run(e.name, func(t *testing.T) {
 			r, err := e.newRing()
 			if errors.Is(err, uring.ErrUnavailable) {

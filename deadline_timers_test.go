@@ -12,6 +12,7 @@ import (
 // A deadline far away does not keep a request in memory that has been answered.
 func TestDeadlineKeepsNoRequest(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "it looks into the response")
 		calls := make(chan weak.Pointer[call], 1)
 		s := serve(t, e, &Server{Loops: 1, Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {

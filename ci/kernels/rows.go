@@ -146,6 +146,10 @@ var leftOut = []struct {
 }{
 	{"root", "/uring_with", "variants of io_uring, each of which takes as long as an engine", true},
 	{
+		"root", "^Test(ThousandBlockedHandlers|TakeoversTakeNoThreads|SeedsBlocking|Predictor|SlowBody|ManyIdleConnections)$",
+		"they are about time or the Go scheduler, of which an emulated processor has little", true,
+	},
+	{
 		"uring", "/^(single-shot_receive|polled_receive|no_cooperative_task_running|index_array|iowait|deferred_task_running)$",
 		"tiers between the full and the least one, each of which takes as long as these", true,
 	},
