@@ -96,7 +96,7 @@ func TestContractReadDeadline(t *testing.T) {
 			t.Errorf("SetReadDeadline: %v", err)
 			return
 		}
-		endsAfter(t, time.Until(deadline), func() {
+		endsAfter(t, time.Until(deadline)/2, func() {
 			if n, err := io.Copy(io.Discard, r.Body); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: Read fails with %v after %d bytes, want a timeout", r.URL.Path, err, n)
 			}

@@ -100,7 +100,10 @@ func everything(backend *url.URL) http.Handler {
 		fmt.Fprint(w, err)
 	}), 3))
 	mux.Handle("/timeout", http.TimeoutHandler(std(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "in time") }), patience, "late"))
-	mux.Handle("/gone", http.TimeoutHandler(std(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), time.Millisecond, "late"))
+	mux.Handle("/gone", http.TimeoutHandler(std(func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		time.Sleep(tick / 3) // or it might return before the TimeoutHandler has seen it
+	}), time.Millisecond, "late"))
 	mux.Handle("/native/", http.StripPrefix("/native", HandlerFunc(func(x *Exchange) {
 		x.SetStatus(202)
 		x.SetHeader("X-Path", x.Path())
