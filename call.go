@@ -54,7 +54,7 @@ type call struct {
 	deadline time.Time // for writing, zero for none
 	alarm    alarm     // at deadline
 	full     bool      // the loop waits for the queue to drain; the loop's alone
-	released bool      // the place in the pool has been given back
+	counted  bool      // it has a place in the pool
 }
 
 // newCall makes the call of the request that s has read. It copies what it needs:
@@ -104,6 +104,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 func (s *session) spawn(c *call, streams bool) bool {
 	c.route, c.away, c.streams = s.route, true, streams
 	c.started = s.c.Start(c, streams)
+	c.count()
 	if s.w.srv.pool.run(c.runAway) {
 		return true
 	}
@@ -127,13 +128,20 @@ func (c *call) runAway() {
 	c.Run(conn.Lead{})
 }
 
-// release gives back the place of a call that runs on a goroutine.
+// count notes that the call has a place in the pool, to be given back.
+func (c *call) count() {
+	c.mu.Lock()
+	c.counted = true
+	c.mu.Unlock()
+}
+
+// release gives back the place in the pool that a call has.
 func (c *call) release() {
 	c.mu.Lock()
-	had := c.away && !c.released
-	c.released = true
+	counted := c.counted
+	c.counted = false
 	c.mu.Unlock()
-	if had {
+	if counted {
 		c.w.srv.pool.release()
 	}
 }
@@ -194,6 +202,8 @@ func (c *call) log() {
 // Detached implements conn.Call.
 func (c *call) Detached(*conn.Conn) {
 	c.blocked = true
+	c.count()
+	c.w.srv.pool.adopt()
 	c.w.srv.predict.blocked(c.routeOfTarget(), time.Now())
 }
 
@@ -210,6 +220,7 @@ func (c *call) routeOfTarget() route {
 // Done implements conn.Call: it answers what the handler has left to answer.
 func (c *call) Done(cn *conn.Conn) {
 	s := c.s
+	c.release()
 	if c.blocked && c.request.Pattern != "" {
 		c.w.srv.predict.blocked(routeOfPattern(c.resp.method, c.request.Pattern), time.Now())
 	}

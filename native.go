@@ -25,6 +25,7 @@ type nativeCall struct {
 
 	route    route
 	began    time.Time // on a goroutine
+	blocked  bool      // the loop has gone on without it
 	returned bool
 	panicked any
 	stack    []byte
@@ -93,12 +94,18 @@ func (n *nativeCall) runAway() {
 func (n *nativeCall) Detached(c *conn.Conn) {
 	peer := peerAddr(c.FD())
 	n.peer.Store(&peer)
+	n.blocked = true
+	n.w.srv.pool.adopt()
 	n.w.srv.predict.blocked(routeOfPath(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
 }
 
 // Done implements conn.Call.
 func (n *nativeCall) Done(c *conn.Conn) {
 	w, s := n.w, n.s
+	if n.blocked {
+		n.blocked = false
+		w.srv.pool.release()
+	}
 	if c == nil || c.Closing() {
 		n.log(nil)
 		w.putNative(n)

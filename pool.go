@@ -3,7 +3,7 @@ package ringkit
 import "sync"
 
 // pool bounds the handlers that run on goroutines: so many run, so many wait for
-// one of them to end, more are refused.
+// one of them to end, more are refused. Those that lost their loop count, too.
 type pool struct {
 	most, mostQueued int // negative: no limit
 
@@ -34,11 +34,19 @@ func (p *pool) run(f func()) bool {
 	return true
 }
 
+// adopt counts a handler that began on the loop and blocked: it runs already, however
+// many others do.
+func (p *pool) adopt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running++
+}
+
 // release gives the place of one goroutine to the one that has waited longest.
 func (p *pool) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.head == len(p.queue) {
+	if p.head == len(p.queue) || p.most >= 0 && p.running > p.most {
 		p.running--
 		return
 	}

@@ -79,7 +79,8 @@ type Server struct {
 
 	// MaxConcurrent bounds the number of handlers that run on goroutines, and
 	// MaxQueued the number of requests that wait for one of them to end: beyond
-	// both the answer is a 503 with Retry-After. Defaults 16384 and 1024.
+	// both the answer is a 503 with Retry-After. A handler that blocked on its loop
+	// counts, too. Defaults 16384 and 1024.
 	MaxConcurrent int
 	MaxQueued     int
 

@@ -59,9 +59,10 @@ func cause(err error, sysctl string) string {
 	case errors.Is(err, syscall.EACCES):
 		return "a security module such as SELinux forbids it: allow io_uring in its policy"
 	case errors.Is(err, syscall.ENOSYS):
-		return "the kernel was built without io_uring, is older than 5.1, or is a sandbox such as gVisor"
+		return "the kernel was built without io_uring, is older than 5.1, or is a sandbox such as gVisor: " +
+			"run on a kernel of 6.1 or newer, or use epoll"
 	case errors.Is(err, syscall.EINVAL):
-		return "the kernel is older than 6.0"
+		return "the kernel is older than 6.0: upgrade to 6.1 or newer, or use epoll"
 	case errors.Is(err, syscall.ENOMEM):
 		return "no memory for the rings: raise RLIMIT_MEMLOCK or the memory limit of the control group"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

@@ -56,7 +56,7 @@ func (p *prober) need(name, since string, try func() error) bool {
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		why := cause(err, disabledSysctl())
 		if why == "" {
-			why = "the kernel is older than 6.0, or a sandbox emulates it incompletely"
+			why = "the kernel is older than 6.0, or a sandbox emulates it incompletely: upgrade to 6.1 or newer, or use epoll"
 		}
 		err = &Error{Step: name, Err: err, Cause: why}
 	}

@@ -204,7 +204,7 @@ func (r *Ring) create(cfg Config, flags uint32) (*params, error) {
 	const need = featSingleMmap | featNoDrop | featSubmitStable | featFastPoll | featExtArg
 	if p.Features&need != need {
 		return nil, &Error{Step: "io_uring_setup", Err: fmt.Errorf("features %#x lack %#x", p.Features, need&^p.Features),
-			Cause: "the kernel is older than 6.0"}
+			Cause: "the kernel is older than 6.0: upgrade to 6.1 or newer, or use epoll"}
 	}
 	return p, nil
 }
