@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -120,6 +121,48 @@ func TestNativeRequestDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { turn(t, loop) }); n >= 1 {
 			t.Errorf("%s: %v allocations per turn, want 0", c.name, n)
 		}
+	}
+}
+
+// A request answered by a standard handler costs few: the call with its context, URL
+// and response, the request, one copy of its head, the header with its values; and
+// the header of the answer with what the handler puts into it.
+func TestStandardRequestAllocations(t *testing.T) {
+	if checksEnabled {
+		t.Skip("checked builds allocate in their checks")
+	}
+	for _, c := range []struct {
+		name  string
+		h     http.HandlerFunc
+		input string
+		most  float64
+	}{
+		{"nothing used", func(http.ResponseWriter, *http.Request) {}, smallRequest, 5},
+		{"hello", helloStandard, smallRequest, 9},
+		{"with fields", helloStandard, "GET /path?a=b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nCookie: a=b; c=d\r\n\r\n", 11},
+	} {
+		_, loop := turning(t, c.h, c.input)
+		for range 10 {
+			turn(t, loop)
+		}
+		if n := testing.AllocsPerRun(1000, func() { turn(t, loop) }); n > c.most {
+			t.Errorf("%s: %v allocations per turn, want %v at most", c.name, n, c.most)
+		} else {
+			t.Logf("%s: %v", c.name, n)
+		}
+	}
+}
+
+func helloStandard(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, "Hello, World!")
+}
+
+func BenchmarkStandard(b *testing.B) {
+	_, loop := turning(b, http.HandlerFunc(helloStandard), smallRequest)
+	b.ReportAllocs()
+	for b.Loop() {
+		turn(b, loop)
 	}
 }
 
