@@ -31,6 +31,7 @@ type call struct {
 	body    *requestBody // nil when there is none
 	lead    conn.Lead
 
+	seat     seat
 	route    route
 	began    time.Time // on a goroutine
 	blocked  bool      // the loop has gone on without it
@@ -54,7 +55,6 @@ type call struct {
 	deadline time.Time // for writing, zero for none
 	alarm    alarm     // at deadline
 	full     bool      // the loop waits for the queue to drain; the loop's alone
-	counted  bool      // it has a place in the pool
 }
 
 // newCall makes the call of the request that s has read. It copies what it needs:
@@ -104,7 +104,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 func (s *session) spawn(c *call, streams bool) bool {
 	c.route, c.away, c.streams = s.route, true, streams
 	c.started = s.c.Start(c, streams)
-	c.count()
+	c.seat.Store(counts)
 	if s.w.srv.pool.run(c.runAway) {
 		return true
 	}
@@ -122,29 +122,13 @@ func (c *call) runAway() {
 		if c.route != noRoute && !c.hijacked {
 			c.w.srv.predict.took(c.route, time.Since(c.began))
 		}
-		c.release() // before the client can know that it has been answered
 		c.started.Finish(&c.finish)
 	}()
 	c.Run(conn.Lead{})
 }
 
-// count notes that the call has a place in the pool, to be given back.
-func (c *call) count() {
-	c.mu.Lock()
-	c.counted = true
-	c.mu.Unlock()
-}
-
-// release gives back the place in the pool that a call has.
-func (c *call) release() {
-	c.mu.Lock()
-	counted := c.counted
-	c.counted = false
-	c.mu.Unlock()
-	if counted {
-		c.w.srv.pool.release()
-	}
-}
+// release gives back the place in the pool, if the call has one.
+func (c *call) release() { c.seat.leave(&c.w.srv.pool) }
 
 // Run implements conn.Call.
 func (c *call) Run(lead conn.Lead) {
@@ -162,6 +146,7 @@ func (c *call) Run(lead conn.Lead) {
 
 // end is called when the handler is over, on its goroutine.
 func (c *call) end() {
+	c.release() // before the client can know that it has been answered
 	c.ctx.cancel(context.Canceled)
 	if c.body != nil {
 		c.body.end()
@@ -202,8 +187,7 @@ func (c *call) log() {
 // Detached implements conn.Call.
 func (c *call) Detached(*conn.Conn) {
 	c.blocked = true
-	c.count()
-	c.w.srv.pool.adopt()
+	c.seat.take(&c.w.srv.pool)
 	c.w.srv.predict.blocked(c.routeOfTarget(), time.Now())
 }
 

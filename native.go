@@ -25,7 +25,7 @@ type nativeCall struct {
 
 	route    route
 	began    time.Time // on a goroutine
-	blocked  bool      // the loop has gone on without it
+	seat     seat
 	returned bool
 	panicked any
 	stack    []byte
@@ -59,6 +59,9 @@ func (w *worker) putNative(n *nativeCall) {
 		n.panicked, n.stack = nil, nil
 	}
 	n.returned = false
+	if n.seat.Load() != 0 {
+		n.seat.Store(0)
+	}
 	if n.peer.Load() != nil {
 		n.peer.Store(nil)
 	}
@@ -74,6 +77,7 @@ func (n *nativeCall) Run(lead conn.Lead) {
 		if !n.returned {
 			n.panicked, n.stack = recover(), debug.Stack()
 		}
+		n.seat.leave(&n.w.srv.pool)
 	}()
 	n.handler(&n.x)
 	n.returned = true
@@ -84,7 +88,6 @@ func (n *nativeCall) runAway() {
 	n.began = time.Now()
 	defer func() {
 		n.w.srv.predict.took(n.route, time.Since(n.began))
-		n.w.srv.pool.release()
 		n.started.Finish(&n.finish)
 	}()
 	n.Run(conn.Lead{})
@@ -94,18 +97,14 @@ func (n *nativeCall) runAway() {
 func (n *nativeCall) Detached(c *conn.Conn) {
 	peer := peerAddr(c.FD())
 	n.peer.Store(&peer)
-	n.blocked = true
-	n.w.srv.pool.adopt()
+	n.seat.take(&n.w.srv.pool)
 	n.w.srv.predict.blocked(routeOfPath(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
 }
 
 // Done implements conn.Call.
 func (n *nativeCall) Done(c *conn.Conn) {
 	w, s := n.w, n.s
-	if n.blocked {
-		n.blocked = false
-		w.srv.pool.release()
-	}
+	n.seat.leave(&w.srv.pool)
 	if c == nil || c.Closing() {
 		n.log(nil)
 		w.putNative(n)
@@ -185,6 +184,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 	n.route = s.route
 	peer := peerAddr(s.c.FD())
 	n.peer.Store(&peer)
+	n.seat.Store(counts)
 	n.started = s.c.Start(n, false)
 	if !w.srv.pool.run(n.runAway) {
 		n.returned = true // it does not run

@@ -1,6 +1,9 @@
 package ringkit
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // pool bounds the handlers that run on goroutines: so many run, so many wait for
 // one of them to end, more are refused. Those that lost their loop count, too.
@@ -32,6 +35,30 @@ func (p *pool) run(f func()) bool {
 	}
 	p.queue = append(p.queue, f)
 	return true
+}
+
+// seat says whether a handler counts in a pool.
+type seat struct{ atomic.Int32 }
+
+const (
+	counts = 1 // it does
+	ended  = 2 // it does not any more
+)
+
+// take counts a handler that blocked on its loop, unless it has ended.
+func (l *seat) take(p *pool) {
+	if l.CompareAndSwap(0, counts) {
+		p.adopt()
+	}
+}
+
+// leave ends that, and what run began with counts. It is called when the handler
+// has returned, and once more when its call is done: it may have begun to count in
+// between. Most handlers never count, and pay for no more than a look.
+func (l *seat) leave(p *pool) {
+	if l.Load() == counts && l.CompareAndSwap(counts, ended) {
+		p.release()
+	}
 }
 
 // adopt counts a handler that began on the loop and blocked: it runs already, however

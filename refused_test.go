@@ -11,6 +11,7 @@ import (
 // idle connection behind, which ends in time.
 func TestRefusedDelegateLeavesIdleConnection(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notBlocking(t, "they forget what is predicted")
 		srv := &Server{IdleTimeout: tick, MaxConcurrent: 1, MaxQueued: -1}
 		srv.Handler = HandlerFunc(func(x *Exchange) {
 			// What it delegates to is going to run on a goroutine, for which there is no place.
