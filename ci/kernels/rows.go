@@ -146,7 +146,7 @@ var leftOut = []struct {
 }{
 	{"root", "/uring_with", "variants of io_uring, each of which takes as long as an engine", true},
 	{
-		"root", "^Test(ThousandBlockedHandlers|TakeoversTakeNoThreads|SeedsBlocking|Predictor|SlowBody|ManyIdleConnections)$",
+		"root", "^Test(BlockedHandlerHoldsUpNobody|ThousandBlockedHandlers|TakeoversTakeNoThreads|SeedsBlocking|Predictor|SlowBody|ManyIdleConnections)$",
 		"they are about time or the Go scheduler, of which an emulated processor has little", true,
 	},
 	{
