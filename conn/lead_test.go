@@ -469,7 +469,7 @@ func (h *held) Open(c *conn.Conn) {
 func TestNestedTakeovers(t *testing.T) {
 	for _, tr := range rings {
 		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
-			t.Run(fmt.Sprint(tr.name, order), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%v", tr.name, order), func(t *testing.T) {
 				var release [3]chan struct{}
 				for i := range release {
 					release[i] = make(chan struct{})
@@ -507,7 +507,7 @@ func TestNestedTakeovers(t *testing.T) {
 func TestTakeoverFromSpinning(t *testing.T) {
 	for _, procs := range []int{1, 2} {
 		for _, tr := range rings[:4] {
-			t.Run(fmt.Sprintf("%s, %d processors", tr.name, procs), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%d processors", tr.name, procs), func(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				var stop atomic.Bool
 				p := &asking{run: func(line string, _ conn.Lead) string {
