@@ -86,28 +86,39 @@ func measureLoad(ctx context.Context, pid int, load wrk.Load) (sample, error) {
 		return sample{}, err
 	}
 
-	before, err := procfs.ReadCPU(pid)
-	if err != nil {
-		return sample{}, err
-	}
-	start := time.Now()
-	result, err := wrk.Run(ctx, load)
-	if err != nil {
-		return sample{}, err
-	}
-	elapsed := time.Since(start)
-	after, err := procfs.ReadCPU(pid)
-	if err != nil {
-		return sample{}, err
-	}
-	memory, err := procfs.ReadMemory(pid)
+	var result wrk.Result
+	var elapsed time.Duration
+	cpu, memory, err := during(pid, func() (err error) {
+		start := time.Now()
+		result, err = wrk.Run(ctx, load)
+		elapsed = time.Since(start)
+		return err
+	})
 	if err != nil {
 		return sample{}, err
 	}
 	if load.Script != "" {
 		result.P50, result.P99 = 0, 0 // see wrk.Load
 	}
-	return newSample(result, after.Sub(before), elapsed, memory), result.Err()
+	return newSample(result, cpu, elapsed, memory), result.Err()
+}
+
+// during applies a load, and returns the processor time that a process takes
+// meanwhile and the memory that it has then.
+func during(pid int, load func() error) (cpu procfs.CPU, memory procfs.Memory, err error) {
+	before, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return cpu, memory, err
+	}
+	if err := load(); err != nil {
+		return cpu, memory, err
+	}
+	after, err := procfs.ReadCPU(pid)
+	if err != nil {
+		return cpu, memory, err
+	}
+	memory, err = procfs.ReadMemory(pid)
+	return after.Sub(before), memory, err
 }
 
 func newSample(result wrk.Result, cpu procfs.CPU, elapsed time.Duration, memory procfs.Memory) sample {

@@ -91,23 +91,15 @@ func (l mixLoad) measure(ctx context.Context, srv *server.Server, route string) 
 
 // run runs the generator once and measures the server meanwhile.
 func (l mixLoad) run(ctx context.Context, pid int, c load.Config) (sample, error) {
-	before, err := procfs.ReadCPU(pid)
+	var result load.Result
+	cpu, memory, err := during(pid, func() (err error) {
+		result, err = load.Start(ctx, l.program, c, l.cpu)
+		return err
+	})
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := load.Start(ctx, l.program, c, l.cpu)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := procfs.ReadCPU(pid)
-	if err != nil {
-		return sample{}, err
-	}
-	memory, err := procfs.ReadMemory(pid)
-	if err != nil {
-		return sample{}, err
-	}
-	return newMixSample(result, after.Sub(before), memory), nil
+	return newMixSample(result, cpu, memory), nil
 }
 
 func newMixSample(result load.Result, cpu procfs.CPU, memory procfs.Memory) sample {
