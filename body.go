@@ -1,6 +1,7 @@
 package ringkit
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -133,9 +134,6 @@ func (b *requestBody) Close() error {
 	return nil
 }
 
-// end is called when the handler has returned.
-func (b *requestBody) end() { b.Close() }
-
 // rest takes what a complete body has left to read.
 func (b *requestBody) rest() ([]byte, bool) {
 	b.mu.Lock()
@@ -178,22 +176,13 @@ func (b *requestBody) asked() {
 	}
 }
 
-// finish says that the body is complete.
-func (b *requestBody) finish(trailer http.Header) {
+// finish says what comes behind what has arrived: io.EOF and the trailer, or why
+// there will be no more. Only the first call counts.
+func (b *requestBody) finish(err error, trailer http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err == nil {
-		b.err, b.trailer = io.EOF, trailer
-	}
-	b.cond.Broadcast()
-}
-
-// fail says that the body will not be complete.
-func (b *requestBody) fail(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.err == nil {
-		b.err = err
+		b.err, b.trailer = err, trailer
 	}
 	b.cond.Broadcast()
 }
@@ -290,7 +279,7 @@ func (s *session) stream(in []byte) (used int) {
 		if done {
 			s.step = stepBusy
 			s.c.Hold()
-			body.finish(trailerOf(&s.body))
+			body.finish(io.EOF, trailerOf(&s.body))
 			return used
 		}
 		if stop {
@@ -313,9 +302,9 @@ func (s *session) bodyError(e *http1.Error) error {
 func (s *session) streamEnded(err error) {
 	s.step, s.last = stepBusy, true
 	s.std.resp.mustClose.Store(true)
-	s.std.body.fail(err)
+	s.std.body.finish(err, nil)
 	if err == io.ErrUnexpectedEOF {
-		s.std.ctx.cancel(errCanceled)
+		s.std.ctx.cancel(context.Canceled)
 	}
 	s.c.Hold()
 	s.c.SetDeadline(0)

@@ -24,7 +24,7 @@ type call struct {
 	handle  conn.Handle
 	handler http.Handler
 	request *http.Request
-	target  string
+	path    string // as it was sent; that of the request is the handler's to change
 	url     url.URL
 	ctx     callContext
 	resp    responseWriter
@@ -149,14 +149,14 @@ func (c *call) end() {
 	c.release() // before the client can know that it has been answered
 	c.ctx.cancel(context.Canceled)
 	if c.body != nil {
-		c.body.end()
+		c.body.Close() // what reads it from now on is late
 	}
 	c.takeBack()
 	if c.away && !c.streams && !c.hijacked {
 		c.last = c.resp.end(nil, c.returned, c.panicked)
 	}
 	if !c.returned {
-		c.log()
+		c.w.srv.logPanic(c.request.RemoteAddr, c.panicked, c.stack)
 	}
 }
 
@@ -174,31 +174,11 @@ func (c *call) takeBack() {
 	c.resp.mu.Unlock()
 }
 
-func (c *call) log() {
-	switch c.panicked {
-	case http.ErrAbortHandler:
-	case nil:
-		c.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", c.request.RemoteAddr, c.stack)
-	default:
-		c.w.srv.logf("ringkit: panic serving %s: %v\n%s", c.request.RemoteAddr, c.panicked, c.stack)
-	}
-}
-
 // Detached implements conn.Call.
 func (c *call) Detached(*conn.Conn) {
 	c.blocked = true
 	c.seat.take(&c.w.srv.pool)
-	c.w.srv.predict.blocked(c.routeOfTarget(), time.Now())
-}
-
-// routeOfTarget does not use the request, which is the handler's to change.
-func (c *call) routeOfTarget() route {
-	for i := range len(c.target) {
-		if c.target[i] == '?' {
-			return routeOfPath(c.resp.method, c.target[:i])
-		}
-	}
-	return routeOfPath(c.resp.method, c.target)
+	c.w.srv.predict.blocked(routeOfPath(c.resp.method, c.path), time.Now())
 }
 
 // Done implements conn.Call: it answers what the handler has left to answer.
@@ -368,7 +348,7 @@ func (c *call) gone(err error) {
 	}
 	c.ctx.cancel(context.Canceled)
 	if c.body != nil {
-		c.body.fail(errGone)
+		c.body.finish(errGone, nil)
 	}
 	c.proceed(true)
 }

@@ -27,12 +27,11 @@ type callContext struct {
 	parent context.Context
 	local  net.Addr
 
-	mu     sync.Mutex
-	done   chan struct{}
-	err    error
-	cause  func() // ends the watch of parent
-	after  []*afterFunc
-	joined bool // parent's end is watched
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	leave func() bool // ends the watch of parent, nil when there is none
+	after []*afterFunc
 }
 
 type afterFunc struct{ f func() }
@@ -99,12 +98,9 @@ func (c *callContext) AfterFunc(f func()) (stop func() bool) {
 
 // join has the end of the parent end c.
 func (c *callContext) join() {
-	if c.joined || c.parent.Done() == nil {
-		return
+	if c.leave == nil && c.parent.Done() != nil {
+		c.leave = context.AfterFunc(c.parent, func() { c.cancel(c.parent.Err()) })
 	}
-	c.joined = true
-	stop := context.AfterFunc(c.parent, func() { c.cancel(c.parent.Err()) })
-	c.cause = func() { stop() }
 }
 
 // cancel ends the context; only the first call counts.
@@ -118,8 +114,8 @@ func (c *callContext) cancel(err error) {
 	if c.done != nil {
 		close(c.done)
 	}
-	after, leave := c.after, c.cause
-	c.after, c.cause = nil, nil
+	after, leave := c.after, c.leave
+	c.after, c.leave = nil, nil
 	c.mu.Unlock()
 	if leave != nil {
 		leave()

@@ -136,7 +136,7 @@ func (n *nativeCall) Done(c *conn.Conn) {
 
 // log says what became of a handler that did not return; c may be nil.
 func (n *nativeCall) log(c *conn.Conn) {
-	if n.returned || n.stack == nil || n.panicked == http.ErrAbortHandler {
+	if n.returned || n.stack == nil {
 		return
 	}
 	peer := "a client that is gone"
@@ -145,11 +145,7 @@ func (n *nativeCall) log(c *conn.Conn) {
 	} else if c != nil {
 		peer = peerAddr(c.FD())
 	}
-	if n.panicked == nil {
-		n.w.srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peer, n.stack)
-		return
-	}
-	n.w.srv.logf("ringkit: panic serving %s: %v\n%s", peer, n.panicked, n.stack)
+	n.w.srv.logPanic(peer, n.panicked, n.stack)
 }
 
 // remoteAddr returns the address of the peer. The handler may call it when the loop
@@ -232,7 +228,7 @@ func (s *session) goesAway(r *http.Request) bool {
 			return false
 		}
 	}
-	count(&s.w.counters.predicted)
+	s.w.counters.predicted.Add(1)
 	return true
 }
 

@@ -416,3 +416,20 @@ func TestEndWhileHandlersBlock(t *testing.T) {
 		}
 	})
 }
+
+// A route is the same whichever form the target has that names it.
+func TestPredictorKnowsAbsoluteForm(t *testing.T) {
+	eachKind(t, func(t *testing.T, e engine) {
+		s := serve(t, e, &Server{Loops: 1, Handler: std(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Millisecond)
+		})})
+		p := s.dial()
+		for range 20 {
+			p.send("GET http://test/slow?a=b HTTP/1.1\r\nHost: test\r\n\r\n")
+			p.expectAnswer(200, "")
+		}
+		if stats := s.Stats(); stats.Predicted == 0 {
+			t.Errorf("nothing was predicted: %+v", stats)
+		}
+	})
+}

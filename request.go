@@ -18,8 +18,9 @@ func (c *call) newRequest() *http1.Error {
 	req := &s.req
 	head := append([]byte(nil), req.Head()...)
 	req.Rebase(head)
-	c.target = shared(req.Target())
-	u, err := c.parseTarget(req)
+	c.path = shared(req.RawPath())
+	target := shared(req.Target())
+	u, err := c.parseTarget(req, target)
 	if err != nil {
 		return errTarget
 	}
@@ -33,7 +34,7 @@ func (c *call) newRequest() *http1.Error {
 		ProtoMinor:    req.Minor(),
 		Header:        headerOf(req),
 		Host:          shared(req.Host()),
-		RequestURI:    c.target,
+		RequestURI:    target,
 		RemoteAddr:    addrs.remote,
 		ContentLength: max(req.ContentLength(), 0),
 		Body:          http.NoBody,
@@ -58,26 +59,26 @@ func (c *call) newRequest() *http1.Error {
 func shared(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // parseTarget makes a URL of the request target (RFC 9112, section 3.2).
-func (c *call) parseTarget(req *http1.Request) (*url.URL, error) {
+func (c *call) parseTarget(req *http1.Request, target string) (*url.URL, error) {
 	if req.Form() == http1.AuthorityForm {
 		// Only the authority is there; a scheme makes it a URL.
-		u, err := url.ParseRequestURI("http://" + c.target)
+		u, err := url.ParseRequestURI("http://" + target)
 		if err == nil {
 			u.Scheme = ""
 		}
 		return u, err
 	}
-	if req.Form() == http1.OriginForm && plainPath(req.RawPath()) {
-		c.url = url.URL{Path: shared(req.RawPath()), RawQuery: shared(req.RawQuery())}
+	if req.Form() == http1.OriginForm && plainPath(c.path) {
+		c.url = url.URL{Path: c.path, RawQuery: shared(req.RawQuery())}
 		c.url.ForceQuery = req.HasQuery() && c.url.RawQuery == ""
 		return &c.url, nil
 	}
-	return url.ParseRequestURI(c.target)
+	return url.ParseRequestURI(target)
 }
 
 // plainPath reports whether a path is the same decoded, and encoded again.
-func plainPath(path []byte) bool {
-	for _, b := range path {
+func plainPath(path string) bool {
+	for _, b := range []byte(path) {
 		if b >= 128 || !plainPathBytes[b] {
 			return false
 		}

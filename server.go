@@ -297,6 +297,18 @@ func (srv *Server) logf(format string, args ...any) {
 	log.Printf(format, args...)
 }
 
+// logPanic says what became of a handler that did not return: it panicked, or ended
+// its goroutine when that is nil. Who aborts wants nothing to be said.
+func (srv *Server) logPanic(peer string, panicked any, stack []byte) {
+	switch panicked {
+	case http.ErrAbortHandler:
+	case nil:
+		srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peer, stack)
+	default:
+		srv.logf("ringkit: panic serving %s: %v\n%s", peer, panicked, stack)
+	}
+}
+
 // RegisterOnShutdown registers a function to be called, in its own goroutine, by
 // each call of Shutdown.
 func (srv *Server) RegisterOnShutdown(f func()) {

@@ -67,9 +67,7 @@ func (s *session) advance(in []byte) (n int, more bool) {
 		return s.gather(in)
 	case stepStream:
 		return s.stream(in), false
-	case stepDrain:
-		return s.drain(in)
-	case stepDiscard:
+	case stepDrain, stepDiscard:
 		return s.discard(in)
 	}
 	if s.c.Queued() > outputHigh {
@@ -159,22 +157,35 @@ func (s *session) gather(in []byte) (used int, more bool) {
 	}
 }
 
-// drain throws away the rest of a body before its request is answered.
-func (s *session) drain(in []byte) (used int, more bool) {
+// discard throws away the rest of a body.
+func (s *session) discard(in []byte) (used int, more bool) {
 	for {
 		data, n, done, err := s.body.Next(in[used:])
 		used += n
 		if s.discarded += len(data); err != nil || s.discarded > discardLimit {
-			s.drained(true)
+			s.discardedBody(false)
 			return len(in), false
 		}
 		if done {
-			s.drained(false)
+			s.discardedBody(true)
 			return used, s.goesOn()
 		}
 		if n == 0 || used == len(in) {
 			return used, false
 		}
+	}
+}
+
+// discardedBody goes on when the rest of a body has been thrown away, or is not
+// going to be.
+func (s *session) discardedBody(all bool) {
+	switch {
+	case s.step == stepDrain:
+		s.drained(!all)
+	case all:
+		s.step = stepIdle
+	default:
+		s.c.CloseLingering()
 	}
 }
 
@@ -182,25 +193,6 @@ func (s *session) drain(in []byte) (used int, more bool) {
 func (s *session) drained(last bool) {
 	s.step, s.last = stepBusy, last
 	s.std.answer(s.c)
-}
-
-// discard throws away the rest of a body.
-func (s *session) discard(in []byte) (used int, more bool) {
-	for {
-		data, n, done, err := s.body.Next(in[used:])
-		used += n
-		if s.discarded += len(data); err != nil || s.discarded > discardLimit {
-			s.c.CloseLingering()
-			return len(in), false
-		}
-		if done {
-			s.step = stepIdle
-			return used, s.goesOn()
-		}
-		if n == 0 || used == len(in) {
-			return used, false
-		}
-	}
 }
 
 // dispatch has the complete request answered.

@@ -22,10 +22,6 @@ type counters struct {
 	predicted atomic.Uint64
 }
 
-// count adds one. Only the leader of the loop does, so this needs no locked
-// instruction.
-func count(c *atomic.Uint64) { c.Store(c.Load() + 1) }
-
 // Stats returns the counters. It may be called at any time.
 func (srv *Server) Stats() Stats {
 	srv.mu.Lock()

@@ -166,11 +166,17 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 
 // restInBody leaves a connection alone whose body is being gathered.
 func (w *worker) restInBody(c *conn.Conn) {
-	if w.srv.native != nil || w.readTimeout > 0 && w.readTimeout < gatherWait {
-		c.SetDeadline(w.readTimeout)
+	if w.streamsStalled() {
+		c.SetDeadline(gatherWait)
 		return
 	}
-	c.SetDeadline(gatherWait)
+	c.SetDeadline(w.readTimeout)
+}
+
+// streamsStalled reports whether a body that stalls while it is gathered is given to
+// its handler, rather than being late.
+func (w *worker) streamsStalled() bool {
+	return w.srv.native == nil && (w.readTimeout == 0 || w.readTimeout > gatherWait)
 }
 
 // restInStream leaves a connection alone whose handler reads the body.
@@ -196,7 +202,7 @@ func (w *worker) EOF(c *conn.Conn) {
 		c.Close()
 	case s.step == stepBusy:
 		if s.std != nil {
-			s.std.ctx.cancel(errCanceled)
+			s.std.ctx.cancel(context.Canceled)
 		}
 	case s.step == stepStream:
 		if c.Buffered() == 0 {
@@ -245,7 +251,7 @@ func (w *worker) Timeout(c *conn.Conn) {
 		s.streamEnded(os.ErrDeadlineExceeded)
 	case s.step == stepDrain:
 		s.drained(true) // which closes
-	case s.step == stepBody && w.srv.native == nil && (w.readTimeout == 0 || w.readTimeout > gatherWait):
+	case s.step == stepBody && w.streamsStalled():
 		if s.beginStream(false) {
 			w.rest(c, s)
 		}
@@ -332,7 +338,6 @@ func (w *worker) recycle(s *session) {
 }
 
 var (
-	errCanceled       = context.Canceled
 	errServerClosed   = errorString("the server was closed")
 	errIncomplete     = &http1.Error{Status: 400, Reason: "the request is incomplete"}
 	errRequestTimeout = &http1.Error{Status: 408, Reason: "the request did not arrive in time"}

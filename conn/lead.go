@@ -30,9 +30,6 @@ func (c *Conn) Call(call Call) {
 	c.loop.ready = append(c.loop.ready, pending{c.Handle(), call})
 }
 
-// Calling reports whether a call of the connection is not done.
-func (c *Conn) Calling() bool { return c.flags&flagCalling != 0 }
-
 // Start notes a call of the connection that somebody else runs, with the zero
 // Lead: no input is delivered until the one who does has called Finish. Deliver
 // lets input be delivered all the same.

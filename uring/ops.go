@@ -48,8 +48,9 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	e.SetBufGroup(bufGroup)
 }
 
-// multishot reports whether a receive on fd may be multishot. The system call for
-// the family is made once per connection, and only on kernels that need it.
+// multishot reports whether a receive on fd may be multishot. Only kernels that need
+// it pay for the system call, once for each receive that is armed: over TCP that is
+// once per connection.
 func (r *Ring) multishot(fd int) bool {
 	switch r.features & (MultishotRecv | MultishotUnix) {
 	case MultishotRecv | MultishotUnix:
