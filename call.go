@@ -12,6 +12,7 @@ import (
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
 	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/tlsconn"
 )
 
 // call is a standard handler answering one request: a conn.Call, run by the loop or
@@ -30,6 +31,7 @@ type call struct {
 	resp    responseWriter
 	body    *requestBody // nil when there is none
 	lead    conn.Lead
+	tls     *tlsconn.Conn // nil without TLS
 
 	seat     seat
 	route    route
@@ -61,7 +63,7 @@ type call struct {
 // the receive buffer is used again as soon as it returns.
 func newCall(s *session, h http.Handler, body *requestBody) (*call, *http1.Error) {
 	o := s.c.Protocol().(*origin)
-	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body}
+	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body, tls: o.tls}
 	c.ctx.parent = o.ctx
 	if err := c.newRequest(); err != nil {
 		return nil, err

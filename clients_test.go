@@ -62,7 +62,7 @@ func TestStandardClient(t *testing.T) {
 	content := pattern(5 << 20)
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: filesAndForms(t, content)})
-		transport := &http.Transport{ExpectContinueTimeout: patience}
+		transport := &http.Transport{ExpectContinueTimeout: patience, TLSClientConfig: testTrust()}
 		client := &http.Client{Transport: transport, Timeout: patience}
 		defer transport.CloseIdleConnections()
 		do := func(req *http.Request, status int) (string, http.Header) {
@@ -136,7 +136,7 @@ func TestStandardClient(t *testing.T) {
 func TestStandardClientKeepsConnection(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: askers()})
-		transport := &http.Transport{}
+		transport := &http.Transport{TLSClientConfig: testTrust()}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: patience}
 		used := map[net.Conn]bool{}
@@ -166,7 +166,7 @@ func TestStandardClientsAtTheSameTime(t *testing.T) {
 	content := pattern(1 << 20)
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: filesAndForms(t, content)})
-		transport := &http.Transport{MaxIdleConnsPerHost: 32}
+		transport := &http.Transport{MaxIdleConnsPerHost: 32, TLSClientConfig: testTrust()}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: patience}
 		var all sync.WaitGroup
@@ -232,7 +232,7 @@ func TestCurl(t *testing.T) {
 			{"status", []string{"--output", os.DevNull, "--write-out", "%{http_code} %{num_connects}", s.url("/nowhere")}, "404 1"},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			cmd := exec.CommandContext(ctx, curl, append([]string{"--silent", "--show-error", "--noproxy", "*"}, c.args...)...)
+			cmd := exec.CommandContext(ctx, curl, append([]string{"--insecure", "--silent", "--show-error", "--noproxy", "*"}, c.args...)...)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			out, err := cmd.Output()

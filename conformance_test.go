@@ -3,6 +3,7 @@ package ringkit
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,7 @@ type engine struct {
 	name     string
 	newRing  func() (conn.Ring, error)
 	blocking bool // handlers block at random points
+	secure   bool // over TLS
 }
 
 var engines = []engine{
@@ -45,6 +47,8 @@ var engines = []engine{
 	{name: "uring with a tiny completion queue", newRing: uringWith(uring.Config{Entries: 8, CQEntries: 16})},
 	{name: "uring with two receive buffers", newRing: uringWith(uring.Config{Buffers: 2})},
 	{name: "epoll", newRing: epollWith(fallback.Config{})},
+	{name: "uring over TLS", newRing: uringWith(uring.Config{}), secure: true},
+	{name: "epoll over TLS", newRing: epollWith(fallback.Config{}), secure: true},
 	{name: "uring with handlers that block", newRing: uringWith(uring.Config{}), blocking: true},
 	{name: "epoll with handlers that block", newRing: epollWith(fallback.Config{}), blocking: true},
 }
@@ -214,22 +218,31 @@ func (b *logBook) String() string {
 type site struct {
 	testing.TB
 	*Server
-	addr   string
-	log    logBook
-	served chan error
+	network string // "tcp" or "tls"
+	addr    string
+	log     logBook
+	served  chan error
 }
 
 // serve starts a server, which ends with the test.
 func serve(t testing.TB, e engine, srv *Server) *site {
 	t.Helper()
 	l := listenTCP(t)
-	s := &site{TB: t, Server: srv, addr: l.Addr().String(), served: make(chan error, 1)}
+	s := &site{TB: t, Server: srv, network: "tcp", addr: l.Addr().String(), served: make(chan error, 1)}
 	srv.newRing = e.newRing
 	srv.ErrorLog = log.New(&s.log, "", 0)
 	if e.blocking {
 		block(t, srv)
 	}
-	go func() { s.served <- srv.Serve(l) }()
+	if e.secure {
+		s.network = "tls"
+		if srv.TLSConfig == nil {
+			srv.TLSConfig = serverConfig()
+		}
+		go func() { s.served <- srv.ServeTLS(l, "", "") }()
+	} else {
+		go func() { s.served <- srv.Serve(l) }()
+	}
 	t.Cleanup(func() {
 		within(t, "Close", func() {
 			if err := srv.Close(); err != nil {
@@ -265,7 +278,12 @@ func (s *site) spread() (counts []int) {
 }
 
 // url returns the address of a path on the server.
-func (s *site) url(path string) string { return "http://" + s.addr + path }
+func (s *site) url(path string) string {
+	if s.network == "tls" {
+		return "https://" + s.addr + path
+	}
+	return "http://" + s.addr + path
+}
 
 // peer is a client that sends what it is told to and reads answers strictly.
 type peer struct {
@@ -277,11 +295,19 @@ type peer struct {
 // dial connects to the server; the connection ends with the test.
 func (s *site) dial() *peer {
 	s.Helper()
-	return connectPeer(s.TB, "tcp", s.addr, 0)
+	return connectPeer(s.TB, s.network, s.addr, 0)
+}
+
+// notSecure skips a test that TLS makes no difference to, or that speaks without it.
+func (e engine) notSecure(t *testing.T, why string) {
+	t.Helper()
+	if e.secure {
+		t.Skip(why)
+	}
 }
 
 // connectPeer connects to an address with a receive buffer of the given size, 0
-// for what the system has.
+// for what the system has. The network "tls" is TLS over TCP.
 func connectPeer(t testing.TB, network, addr string, window int) *peer {
 	t.Helper()
 	d := net.Dialer{Timeout: patience}
@@ -292,11 +318,18 @@ func connectPeer(t testing.TB, network, addr string, window int) *peer {
 			})
 		}
 	}
+	secure := network == "tls"
+	if secure {
+		network = "tcp"
+	}
 	c, err := d.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.SetDeadline(time.Now().Add(patience))
+	if secure {
+		c = secured(t, c)
+	}
 	t.Cleanup(func() { c.Close() })
 	return &peer{t, c, bufio.NewReaderSize(c, 64<<10)}
 }
@@ -325,8 +358,12 @@ func (p *peer) halfClose() {
 // reset closes the connection with a RST.
 func (p *peer) reset() {
 	p.Helper()
-	p.Conn.(*net.TCPConn).SetLinger(0)
-	p.Close()
+	c := p.Conn
+	if tc, ok := c.(*tls.Conn); ok {
+		c = tc.NetConn()
+	}
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
 }
 
 // answer reads the answer to a request with the given method.

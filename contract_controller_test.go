@@ -208,7 +208,7 @@ func TestContractWriteDeadlineFuture(t *testing.T) {
 		result <- err
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
-		p := connectPeer(t, "tcp", s.addr, 16<<10)
+		p := connectPeer(t, s.network, s.addr, 16<<10)
 		p.send(smallRequest)
 		if err := expect(t, "Write", result); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Write gives %v, want a timeout", err)
@@ -238,7 +238,7 @@ func TestContractWriteDeadlineTakenBack(t *testing.T) {
 		}
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
-		p := connectPeer(t, "tcp", s.addr, 256<<10)
+		p := connectPeer(t, s.network, s.addr, 256<<10)
 		p.send(ask("GET", "/zero"))
 		later := s.dial()
 		later.send(ask("GET", "/kept"))

@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,9 @@ func TestContractHijackWriteDeadline(t *testing.T) {
 		h.SetWriteDeadline(time.Unix(1, 0))
 		if _, err := io.WriteString(h.Conn, "a"); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("deadline in the past: Write gives %v", err)
+		}
+		if _, ok := h.Conn.(*tls.Conn); ok {
+			return // after a write that timed out it is of no use any more
 		}
 		h.SetWriteDeadline(time.Time{})
 		h.say(t, "b")
@@ -281,7 +285,7 @@ func TestContractHijackBigTransfer(t *testing.T) {
 			p.expectData("begin")
 			go func() {
 				io.WriteString(p, data)
-				p.Conn.(*net.TCPConn).CloseWrite()
+				p.Conn.(interface{ CloseWrite() error }).CloseWrite()
 			}()
 			if got := p.rest(); got != data {
 				t.Errorf("%s: %d bytes came back, want %d", path, len(got), len(data))

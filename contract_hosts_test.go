@@ -35,6 +35,8 @@ var hosts = []host{
 	{name: "uring, goroutine", engine: engineNamed("uring"), mode: Goroutine},
 	{name: "epoll, goroutine", engine: engineNamed("epoll"), mode: Goroutine},
 	{name: "uring, inline", engine: engineNamed("uring"), mode: Inline},
+	{name: "uring over TLS", engine: engineNamed("uring over TLS")},
+	{name: "epoll over TLS", engine: engineNamed("epoll over TLS")},
 }
 
 // notInline skips a test whose handler waits for something that only the loop it
@@ -85,6 +87,7 @@ func eachHost(t *testing.T, test func(*testing.T, host)) {
 type stage struct {
 	testing.TB
 	host
+	network   string // "tcp" or "tls"
 	addr      string
 	log       *logBook
 	server    any // *http.Server or *Server
@@ -99,7 +102,7 @@ func (h host) run(t testing.TB, program *http.Server) *stage {
 		return h.runOwn(t, program)
 	}
 	l := listenTCP(t)
-	s := &stage{TB: t, host: h, addr: l.Addr().String(), log: &logBook{}}
+	s := &stage{TB: t, host: h, network: "tcp", addr: l.Addr().String(), log: &logBook{}}
 	s.server, s.serverKey, s.shutdown = program, http.ServerContextKey, program.Shutdown
 	program.ErrorLog = log.New(s.log, "", 0)
 	served := make(chan error, 1)
@@ -127,7 +130,7 @@ func (h host) runOwn(t testing.TB, p *http.Server) *stage {
 		MaxBodyBytes:      -1, // net/http has no limit
 	})
 	return &stage{
-		TB: t, host: h, addr: own.addr, log: &own.log,
+		TB: t, host: h, network: own.network, addr: own.addr, log: &own.log,
 		server: own.Server, serverKey: ServerContextKey, shutdown: own.Shutdown,
 	}
 }
@@ -151,7 +154,7 @@ func play(t *testing.T, handler act, test func(*testing.T, *stage)) {
 // dial connects to the program; the connection ends with the test.
 func (s *stage) dial() *peer {
 	s.Helper()
-	return connectPeer(s.TB, "tcp", s.addr, 0)
+	return connectPeer(s.TB, s.network, s.addr, 0)
 }
 
 // works checks that a new connection is served. The program has to have the

@@ -170,6 +170,7 @@ func TestSameAsNetHTTP(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notSecure(t, "the clients speak without TLS")
 		s := serve(t, e, &Server{Handler: everything(target)})
 		for _, request := range sameRequests {
 			p := s.dial()

@@ -57,7 +57,7 @@ func onEpoll(t *testing.T, s *site, words []string) {
 func checkAnswers(t *testing.T, s *site) {
 	t.Helper()
 	for range len(loopsOf(s)) {
-		p := connectPeer(t, "tcp", s.addr, 0) // goes to the loop with the fewest
+		p := connectPeer(t, s.network, s.addr, 0) // goes to the loop with the fewest
 		defer p.Close()
 		if a := p.get("/"); a.status != 200 || a.body != "Hello, World!" {
 			t.Errorf("answered with %d %q", a.status, a.body)

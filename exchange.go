@@ -1,6 +1,7 @@
 package ringkit
 
 import (
+	"crypto/tls"
 	"iter"
 	"net/http"
 	"net/url"
@@ -222,6 +223,15 @@ func (x *Exchange) Cookie(name string) string {
 // Body returns the body of the request, at most [Server].MaxBodyBytes. It must
 // not be kept after the handler has returned, nor modified.
 func (x *Exchange) Body() []byte { return x.body }
+
+// TLS returns what TLS has agreed on, nil without it. It is shared by all requests of the
+// connection and must not be changed.
+func (x *Exchange) TLS() *tls.ConnectionState {
+	if x.r != nil {
+		return x.r.TLS
+	}
+	return x.n.tls
+}
 
 // RemoteAddr returns the address of the peer, "host:port", or "" when it is
 // unknown.

@@ -20,7 +20,7 @@ type detached struct {
 	err  error
 }
 
-// Hijack implements http.Hijacker. The connection is one of the net package, of
+// Hijack implements http.Hijacker. The connection is one of the net package, a *tls.Conn with TLS, of
 // which the server knows nothing any more; what it had received already is in the
 // reader.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -49,6 +49,9 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, err := net.FileConn(f)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ringkit: hijack: %w", err)
+	}
+	if c.tls != nil {
+		nc = c.tls.Release(nc)
 	}
 	r := bufio.NewReaderSize(&prefixed{d.rest, nc}, max(4096, len(d.rest)))
 	if len(d.rest) > 0 {

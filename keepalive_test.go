@@ -203,7 +203,7 @@ func TestPipeliningIsBounded(t *testing.T) {
 			t.Run(path[1:], func(t *testing.T) {
 				handled.Store(0)
 				s := s.in(t)
-				p := connectPeer(t, "tcp", s.addr, 16<<10)
+				p := connectPeer(t, s.network, s.addr, 16<<10)
 				p.send(strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: test\r\n\r\n", requests))
 				last := int64(-1)
 				for now := handled.Load(); now != last || now == 0; now = handled.Load() {

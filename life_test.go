@@ -113,6 +113,7 @@ func TestServeErrors(t *testing.T) {
 func TestSeveralListeners(t *testing.T) {
 	type key struct{}
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notSecure(t, "the clients speak without TLS")
 		srv := &Server{Loops: 2, Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, r.Context().Value(key{}))
 		})}
@@ -316,6 +317,7 @@ func TestCloseBeforeServe(t *testing.T) {
 // of its connection, and no descriptor is left, which eachEngine looks for.
 func TestStopInAcceptStorm(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notSecure(t, "the clients speak without TLS")
 		for round := range 10 {
 			s := serve(t, e, &Server{Loops: 1 + round%4, Handler: askers()})
 			var storm sync.WaitGroup
@@ -407,6 +409,7 @@ func TestChurnTakesNoMemory(t *testing.T) {
 	)
 	eachEngine(t, func(t *testing.T, e engine) {
 		e.notBlocking(t, "it is about memory")
+		e.notSecure(t, "the clients speak without TLS")
 		s := serve(t, e, &Server{Handler: askers(), ReadHeaderTimeout: time.Second, IdleTimeout: time.Second})
 		buf := make([]byte, 1024)
 		churn := func(n int) {
@@ -460,7 +463,7 @@ func TestCloseWhileClosing(t *testing.T) {
 					x.Write(make([]byte, 16<<20))
 					began <- true
 				})})
-				p := connectPeer(t, "tcp", s.addr, 16<<10)
+				p := connectPeer(t, s.network, s.addr, 16<<10)
 				p.send(c.request)
 				if c.name == "lingering" {
 					p.answer("GET")

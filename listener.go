@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,14 +20,15 @@ type listener struct {
 	srv     *Server
 	worker  *worker
 	addr    net.Addr
+	tls     *tls.Config    // nil without
 	ended   chan error     // gets why accepting ended
 	accept  *conn.Listener // set by start, on the loop
 	origins []*origin      // of its connections, by worker
 }
 
-func newListener(srv *Server, l net.Listener, ctx context.Context) *listener {
+func newListener(srv *Server, l net.Listener, cfg *tls.Config, ctx context.Context) *listener {
 	ln := &listener{
-		srv: srv, addr: l.Addr(), ended: make(chan error, 1),
+		srv: srv, addr: l.Addr(), tls: cfg, ended: make(chan error, 1),
 		worker: srv.workers[len(srv.listeners)%len(srv.workers)],
 	}
 	for _, w := range srv.workers {
@@ -58,11 +60,24 @@ func (ln *listener) accepted(fd int) {
 	if ln.srv.hooked() {
 		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: &peerConn{}}
 	}
+	var p conn.Protocol = o
+	if ln.tls != nil {
+		p = ln.secure(o)
+	}
 	if o.worker == ln.worker {
-		o.loop.Adopt(fd, o)
+		o.loop.Adopt(fd, p)
 		return
 	}
-	o.loop.Do(func(l *conn.Loop) { l.Adopt(fd, o) })
+	o.loop.Do(func(l *conn.Loop) { l.Adopt(fd, p) })
+}
+
+// secure returns the protocol of a connection that begins with a handshake. From then
+// on it has an origin of its own.
+func (ln *listener) secure(o *origin) *handshake {
+	if o.peer == nil {
+		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr}
+	}
+	return &handshake{origin: o, cfg: ln.tls}
 }
 
 // close ends accepting; it runs on the listener's loop.
@@ -78,7 +93,7 @@ func (ln *listener) close() {
 func descriptor(l net.Listener) (int, error) {
 	sc, ok := l.(syscall.Conn)
 	if !ok {
-		return -1, fmt.Errorf("ringkit: cannot serve on a %T: it has no descriptor; use a TCP or unix listener of the net package", l)
+		return -1, fmt.Errorf("ringkit: cannot serve on a %T: it has no descriptor; use a TCP or unix listener of the net package, with ServeTLS for TLS", l)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

@@ -1,6 +1,7 @@
 package ringkit
 
 import (
+	"crypto/tls"
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type nativeCall struct {
 	x       Exchange
 	handler HandlerFunc
 	lead    conn.Lead
+	tls     *tls.ConnectionState
 	peer    atomic.Pointer[string] // once it is known; the descriptor may not stay the connection's
 	names   interned
 	lines   fieldLines
@@ -48,13 +50,16 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 		n.x.n = n
 	}
 	n.s, n.handler = s, h
+	if s.c.Secured() {
+		n.tls = s.c.Protocol().(*origin).connectionState()
+	}
 	n.x.begin(s, body)
 	return n
 }
 
 func (w *worker) putNative(n *nativeCall) {
 	n.x.end()
-	n.s = nil
+	n.s, n.tls = nil, nil
 	if !n.returned {
 		n.panicked, n.stack = nil, nil
 	}

@@ -394,6 +394,7 @@ func (zeros) Read(p []byte) (int, error) {
 // connections that ask at the same time.
 func TestExchangesAtTheSameTime(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		e.notSecure(t, "the clients speak without TLS")
 		s := serve(t, e, &Server{Handler: HandlerFunc(func(x *Exchange) {
 			fmt.Fprintf(x, "%s %s", x.Path(), x.Body())
 		})})

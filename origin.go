@@ -2,10 +2,12 @@ package ringkit
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/tlsconn"
 )
 
 // origin is the conn.Protocol of the connections that one listener accepted for
@@ -18,6 +20,9 @@ type origin struct {
 
 	peer  *peerConn // what the hooks see of the connection, nil without hooks
 	state http.ConnState
+
+	tls      *tlsconn.Conn // nil without TLS, with it each connection has its own
+	tlsState *tls.ConnectionState
 }
 
 // hooked reports whether connections have to be told apart from the beginning.

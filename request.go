@@ -39,6 +39,7 @@ func (c *call) newRequest() *http1.Error {
 		ContentLength: max(req.ContentLength(), 0),
 		Body:          http.NoBody,
 		Close:         !req.KeepAlive(),
+		TLS:           s.c.Protocol().(*origin).connectionState(),
 	}
 	if req.Chunked() {
 		r.TransferEncoding = []string{"chunked"}

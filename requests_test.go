@@ -253,7 +253,9 @@ func testBadRequests(t *testing.T, cases []badRequest) {
 }
 
 // in is the same server in a subtest.
-func (s *site) in(t testing.TB) *site { return &site{TB: t, Server: s.Server, addr: s.addr} }
+func (s *site) in(t testing.TB) *site {
+	return &site{TB: t, Server: s.Server, network: s.network, addr: s.addr}
+}
 
 // expectRefusal reads the answer to a bad request, which is the last.
 func (p *peer) expectRefusal(status int) {

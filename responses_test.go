@@ -738,7 +738,7 @@ func TestStreamIsBounded(t *testing.T) {
 			}
 		})})
 		written.Store(0)
-		p := connectPeer(t, "tcp", s.addr, 16<<10)
+		p := connectPeer(t, s.network, s.addr, 16<<10)
 		p.send(smallRequest)
 		last := int64(-1)
 		for now := written.Load(); now != last || now == 0; now = written.Load() {

@@ -7,6 +7,7 @@ package ringkit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -45,6 +46,11 @@ type Server struct {
 
 	// Handler answers the requests; nil means http.DefaultServeMux.
 	Handler http.Handler
+
+	// TLSConfig is used by ServeTLS and ListenAndServeTLS, which make a copy of it. The
+	// protocol "h2" is not offered, "http/1.1" is. A handshake may take as long as
+	// a request head, see ReadHeaderTimeout; at most 16384 run at a time.
+	TLSConfig *tls.Config
 
 	// Mode is where handlers run; the default is Auto.
 	Mode Mode
@@ -125,7 +131,8 @@ type Server struct {
 	listening  sync.WaitGroup // listeners that accept
 	pool       pool           // handlers on goroutines
 	predict    predictor
-	stopping   atomic.Bool // Shutdown or Close was called
+	handshakes atomic.Int64 // of TLS, that run now
+	stopping   atomic.Bool  // Shutdown or Close was called
 	limits     http1.Limits
 	native     HandlerFunc  // Handler, if it is one
 	standard   *http.Server // what programs find that look for net/http's server
@@ -160,9 +167,11 @@ func ListenAndServe(addr string, h http.Handler) error {
 // The error is never nil; it is http.ErrServerClosed after Shutdown or Close.
 // When Engine is IOUring and the kernel has none for this process, the error
 // matches uring.ErrUnavailable and says why.
-func (srv *Server) Serve(l net.Listener) error {
+func (srv *Server) Serve(l net.Listener) error { return srv.serve(l, nil) }
+
+func (srv *Server) serve(l net.Listener, cfg *tls.Config) error {
 	defer l.Close()
-	ln, err := srv.listen(l)
+	ln, err := srv.listen(l, cfg)
 	if err != nil {
 		return err
 	}
@@ -186,7 +195,7 @@ func (srv *Server) Addrs() []net.Addr {
 }
 
 // listen starts the loops if they are not running, and accepting on l.
-func (srv *Server) listen(l net.Listener) (*listener, error) {
+func (srv *Server) listen(l net.Listener, cfg *tls.Config) (*listener, error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if srv.stopping.Load() {
@@ -207,7 +216,7 @@ func (srv *Server) listen(l net.Listener) (*listener, error) {
 	}
 	ctx = context.WithValue(ctx, ServerContextKey, srv)
 	ctx = context.WithValue(ctx, http.ServerContextKey, srv.standard)
-	ln := newListener(srv, l, ctx)
+	ln := newListener(srv, l, cfg, ctx)
 	srv.listeners = append(srv.listeners, ln)
 	srv.listening.Add(1)
 	ln.worker.loop.Do(func(loop *conn.Loop) { ln.start(loop, fd) })
@@ -249,7 +258,7 @@ func (srv *Server) resolve() {
 	}
 	srv.native, _ = srv.Handler.(HandlerFunc)
 	srv.standard = &http.Server{
-		Addr: srv.Addr, Handler: srv.Handler, ErrorLog: srv.ErrorLog, MaxHeaderBytes: srv.MaxHeaderBytes,
+		Addr: srv.Addr, Handler: srv.Handler, TLSConfig: srv.TLSConfig, ErrorLog: srv.ErrorLog, MaxHeaderBytes: srv.MaxHeaderBytes,
 		ReadHeaderTimeout: srv.ReadHeaderTimeout, IdleTimeout: srv.IdleTimeout,
 	}
 	srv.pool.most = orDefault(srv.MaxConcurrent, DefaultMaxConcurrent)

@@ -14,12 +14,20 @@ type Stats struct {
 	Predicted uint64 // of Spawned, because the route was known to block
 	Takeovers uint64 // handlers that lost their event loop because they did not return
 	Released  uint64 // handlers that gave it away, to wait for their connection
+
+	Handshakes       uint64 // of TLS, completed
+	Resumed          uint64 // of them, with a session ticket
+	HandshakesFailed uint64
 }
 
 // counters are those of one worker that only its loop changes.
 type counters struct {
 	inline    atomic.Uint64
 	predicted atomic.Uint64
+
+	handshakes       atomic.Uint64
+	resumed          atomic.Uint64
+	handshakesFailed atomic.Uint64
 }
 
 // Stats returns the counters. It may be called at any time.
@@ -31,6 +39,9 @@ func (srv *Server) Stats() Stats {
 		s.Conns += w.loop.Conns()
 		s.Inline += w.counters.inline.Load()
 		s.Predicted += w.counters.predicted.Load()
+		s.Handshakes += w.counters.handshakes.Load()
+		s.Resumed += w.counters.resumed.Load()
+		s.HandshakesFailed += w.counters.handshakesFailed.Load()
 		taken, left := w.loop.Takeovers()
 		s.Takeovers += taken
 		s.Released += left

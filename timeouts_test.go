@@ -200,7 +200,7 @@ func TestBusyIsNotIdle(t *testing.T) {
 				p.expectAnswer(200, "late")
 			}
 		}
-		p := connectPeer(t, "tcp", s.addr, 16<<10)
+		p := connectPeer(t, s.network, s.addr, 16<<10)
 		p.send("GET /big HTTP/1.1\r\nHost: test\r\n\r\n")
 		p.r.Peek(1)
 		hoursPass()
@@ -250,7 +250,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			whileServing(s, func() {
 				peers := make([]*peer, clients)
 				for i := range peers {
-					peers[i] = connectPeer(t, "tcp", s.addr, 16<<10)
+					peers[i] = connectPeer(t, s.network, s.addr, 16<<10)
 					peers[i].send("GET /big HTTP/1.1\r\nHost: test\r\n\r\n")
 				}
 				for range clients {

@@ -53,6 +53,9 @@ func (c *Conn) finish(linger bool) {
 
 // endOutput goes on with closing once everything is sent.
 func (c *Conn) endOutput() {
+	if c.endLayer() {
+		return
+	}
 	if c.flags&flagLinger == 0 || c.flags&flagEOF != 0 {
 		c.stop(nil)
 		return
@@ -94,6 +97,9 @@ func (c *Conn) stop(err error) {
 		}
 	}
 	c.phase = phaseStopping
+	if err == nil && c.secured != nil {
+		err = c.secured.err
+	}
 	c.deadline, c.sendBy = 0, 0
 	c.loop.wheel.Cancel(&c.timer)
 	c.loop.conns.Add(-1)

@@ -50,6 +50,8 @@ type Conn struct {
 	out  *mapped.Block // queue of blocks to send; the first may be in flight
 	last *mapped.Block // end of that queue
 
+	secured *secured // nil without a layer
+
 	timer    wheel.Timer
 	deadline int64 // the protocol's, nanoseconds, 0 none
 	sendBy   int64 // of the send in flight, nanoseconds, 0 none
@@ -86,6 +88,10 @@ func (c *Conn) Loop() *Loop { return c.loop }
 
 // Protocol returns the protocol that Adopt was given.
 func (c *Conn) Protocol() Protocol { return c.proto }
+
+// SetProtocol hands the connection on to another protocol, whose Open is not called.
+// It gets the input that is not consumed with the next delivery.
+func (c *Conn) SetProtocol(p Protocol) { c.proto = p }
 
 // FD returns the descriptor. It is the connection's to close.
 func (c *Conn) FD() int { return int(c.fd) }

@@ -102,6 +102,14 @@ func (c *Conn) receiveFailed(errno syscall.Errno) {
 // arrived takes received bytes. When nothing is kept they are delivered where
 // they are; otherwise they join what is kept.
 func (c *Conn) arrived(e *ring.Completion) {
+	if c.secured != nil && (c.phase == phaseOpen || c.phase == phaseDetaching) {
+		c.loop.lent, c.loop.lentID = true, e.BufID
+		c.open(e.Buf)
+		c.loop.lent = false
+		c.loop.ring.Release(c.loop.lentID)
+		c.pause()
+		return
+	}
 	if c.phase == phaseDetaching {
 		c.keep(e.Buf)
 		c.loop.ring.Release(e.BufID)

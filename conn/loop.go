@@ -66,6 +66,7 @@ type Loop struct {
 	inbox inbox.Queue[func(*Loop)]
 	arena mapped.Arena
 	carry [][]byte // pooled buffers for input that had to be kept
+	plain []byte   // where layers open what was received
 
 	tasks   *Task   // taken from the inbox, not yet run
 	dirty   []*Conn // have output and no send in flight
@@ -436,9 +437,7 @@ func (l *Loop) recycle() {
 		if c.flags&flagDetached == 0 {
 			l.closeFD(int(c.fd))
 		}
-		for c.out != nil {
-			c.popBlock()
-		}
+		c.dropOutput()
 		if c.in != nil {
 			c.dropInput()
 		}

@@ -37,7 +37,7 @@ func (c *Conn) Commit(p []byte) {
 // looking at Queued.
 func (c *Conn) Write(p []byte) {
 	for len(p) > 0 {
-		b := c.room(min(len(p), mapped.MaxBlock))
+		b := c.room(min(len(p), c.blockLimit()))
 		if b == nil {
 			return
 		}
@@ -78,7 +78,7 @@ func (c *Conn) room(n int) *mapped.Block {
 	if b != nil && cap(b.B)-len(b.B) >= n && !c.inFlight(b) {
 		return b
 	}
-	if b == nil || c.inFlight(b) || len(b.B)+n > mapped.MaxBlock {
+	if b == nil || c.inFlight(b) || len(b.B)+n > c.blockLimit() {
 		return c.append(n)
 	}
 	bigger, err := c.loop.arena.Get(len(b.B) + n)
@@ -91,7 +91,17 @@ func (c *Conn) room(n int) *mapped.Block {
 	return bigger
 }
 
-func (c *Conn) inFlight(b *mapped.Block) bool { return b == c.out && c.flags&flagSending != 0 }
+func (c *Conn) inFlight(b *mapped.Block) bool {
+	return b == c.out && c.flags&flagSending != 0 && c.secured == nil
+}
+
+// blockLimit is up to where a block grows.
+func (c *Conn) blockLimit() int {
+	if c.secured != nil {
+		return sealedLimit
+	}
+	return mapped.MaxBlock
+}
 
 func (c *Conn) append(n int) *mapped.Block {
 	b, err := c.loop.arena.Get(n)
@@ -128,12 +138,19 @@ func (c *Conn) send() {
 		return
 	}
 	c.flags |= flagSending
+	out, done := c.out, int(c.done)
+	if c.secured != nil {
+		if out, done = c.sealed(); out == nil {
+			c.flags &^= flagSending
+			return
+		}
+	}
 	c.inflight++
 	if w := c.loop.writeTimeout; w != 0 {
 		c.sendBy = c.loop.now + w
 		c.armTimer(c.sendBy)
 	}
-	c.loop.ring.Send(c.token(ring.OpSend), int(c.fd), c.out.B[c.done:])
+	c.loop.ring.Send(c.token(ring.OpSend), int(c.fd), out.B[done:])
 }
 
 // sent handles the completion of a send.
@@ -153,18 +170,17 @@ func (c *Conn) sent(e *ring.Completion) {
 		c.queueSend()
 		return
 	}
-	c.done += uint32(e.Res)
 	c.queued -= int(e.Res)
-	if int(c.done) == len(c.out.B) {
+	if c.secured != nil {
+		c.sentSealed(int(e.Res))
+	} else if c.done += uint32(e.Res); int(c.done) == len(c.out.B) {
 		c.popBlock()
 	}
 	if c.queued > 0 {
 		c.queueSend()
 		return
 	}
-	for c.out != nil {
-		c.popBlock() // room that was reserved and not used
-	}
+	c.dropOutput() // room that was reserved and not used
 	c.flushed()
 }
 
