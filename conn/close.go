@@ -36,6 +36,7 @@ func (c *Conn) finish(linger bool) {
 	if c.phase != phaseOpen {
 		return
 	}
+	c.closingBegins()
 	c.phase = phaseFlushing
 	c.deadline = 0
 	if linger {
@@ -96,13 +97,13 @@ func (c *Conn) stop(err error) {
 			defer done(-1, nil, err)
 		}
 	}
+	c.over(err)
 	c.phase = phaseStopping
 	if err == nil && c.secured != nil {
 		err = c.secured.err
 	}
 	c.deadline, c.sendBy = 0, 0
 	c.loop.wheel.Cancel(&c.timer)
-	c.loop.conns.Add(-1)
 	if c.inflight > 0 {
 		c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_RDWR)
 	}

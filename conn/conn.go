@@ -66,6 +66,7 @@ type Conn struct {
 	inflight uint8 // operations without terminal completion
 	armedBy  uint8 // the term of the leader that submitted the receive, as far as it fits
 	phase    phase
+	mark     Mark
 }
 
 // Adopt takes over a connected, non-blocking descriptor and calls p.Open.
@@ -74,6 +75,8 @@ func (l *Loop) Adopt(fd int, p Protocol) {
 	c.loop, c.proto, c.fd, c.phase = l, p, int32(fd), phaseOpen
 	c.timer.Key = c.slot
 	l.conns.Add(1)
+	l.count.Opened++
+	l.marked[0]++
 	depth := l.calling(c)
 	p.Open(c)
 	l.returned(depth)

@@ -77,6 +77,7 @@ func (c *Conn) received(e *ring.Completion) {
 	case c.phase == phaseStopping:
 		return
 	case e.Res > 0:
+		c.loop.count.BytesIn += uint64(e.Res)
 		c.arrived(e)
 	case e.Res == 0:
 		c.ended()
@@ -90,6 +91,7 @@ func (c *Conn) received(e *ring.Completion) {
 func (c *Conn) receiveFailed(errno syscall.Errno) {
 	switch errno {
 	case syscall.ENOBUFS:
+		c.loop.count.Starved++
 		c.flags |= flagStarved
 		c.loop.starved = append(c.loop.starved, c)
 	case syscall.ECANCELED, syscall.EINTR, syscall.EAGAIN:

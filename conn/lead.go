@@ -81,7 +81,7 @@ type Lead struct {
 // Hold reports whether the caller still leads the loop. If so it may touch the
 // loop until it calls Continue or Leave, and nobody takes the lead meanwhile.
 func (ld Lead) Hold() bool {
-	return ld.loop != nil && ld.loop.token.CompareAndSwap(ld.token, 0)
+	return ld.loop != nil && ld.loop.token.takeDown(ld.token)
 }
 
 // Continue ends Hold: the loop may go on without the caller again.

@@ -144,6 +144,7 @@ func (ln *Listener) backOff(errno syscall.Errno) {
 	if ln.closing {
 		return
 	}
+	ln.loop.count.AcceptWaits++
 	first := ln.retry == 0
 	ln.retry = min(max(2*ln.retry, acceptRetryMin), acceptRetryMax)
 	ln.loop.wheel.Schedule(&ln.timer, ln.loop.now+int64(ln.retry))

@@ -44,6 +44,9 @@ func TestAcceptBacksOff(t *testing.T) {
 	if exhausted != 1 || accepted != 1 {
 		t.Errorf("told %d times that there are no descriptors, accepted %d", exhausted, accepted)
 	}
+	if n := b.loop.Counters().AcceptWaits; n != uint64(len(tries)) && n != uint64(len(tries))+1 {
+		t.Errorf("counted %d waits of %d tries", n, len(tries))
+	}
 	b.sleep(2 * time.Second)
 	if accepted != 2 {
 		t.Errorf("accepted %d connections in the end, want 2", accepted)

@@ -114,7 +114,10 @@ type Loop struct {
 	wakeLock sync.Mutex
 	deaf     bool // the ring is about to be closed: no Wake any more
 
-	turns uint64
+	turns   uint64
+	count   Counters // but for Turns
+	marked  [Marks]int
+	closing int
 }
 
 // NewLoop makes a loop. Nothing happens until Run or Turn is called.
@@ -309,6 +312,7 @@ func (l *Loop) turn(me *leader) error {
 		return nil
 	}
 	for i := 0; i < turnCompletions && l.ring.Next(&l.cqe); i++ {
+		l.count.Completions++
 		l.dispatch(&l.cqe)
 		if len(l.ready) != 0 && !l.serve(me) {
 			return nil

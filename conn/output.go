@@ -157,6 +157,9 @@ func (c *Conn) send() {
 func (c *Conn) sent(e *ring.Completion) {
 	c.flags &^= flagSending
 	c.sendBy = 0
+	if e.Res > 0 {
+		c.loop.count.BytesOut += uint64(e.Res)
+	}
 	if c.phase == phaseStopping {
 		return
 	}

@@ -117,7 +117,7 @@ func (d *watchdog) look() (calls, loops int) {
 		d.running = false
 	}
 	for _, l := range d.loops {
-		t := l.token.Load()
+		t := l.token.Load() &^ observed
 		if t != 0 {
 			calls++
 			if t == l.token.seen {
