@@ -37,6 +37,8 @@ type call struct {
 	route    route
 	began    time.Time // on a goroutine
 	blocked  bool      // the loop has gone on without it
+	gaveAway bool      // because it gave the lead away
+	takeover takeover  // otherwise
 	returned bool
 	panicked any
 	stack    []byte
@@ -93,7 +95,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 	}
 	s.step, s.std = stepBusy, c
 	if !s.goesAway(c.request) {
-		s.w.inline++
+		s.w.count.Inline++
 		s.c.Call(c)
 		return
 	}
@@ -168,7 +170,7 @@ func (c *call) end() {
 func (c *call) takeBack() {
 	if !c.resp.mu.TryLock() {
 		if c.lead.Hold() {
-			c.lead.Leave() // who writes may wait for what the loop does
+			c.leave() // who writes may wait for what the loop does
 		}
 		c.resp.mu.Lock()
 	}
@@ -176,10 +178,19 @@ func (c *call) takeBack() {
 	c.resp.mu.Unlock()
 }
 
+// leave gives the lead away, which the caller holds.
+func (c *call) leave() {
+	c.gaveAway = true
+	c.lead.Leave()
+}
+
 // Detached implements conn.Call.
 func (c *call) Detached(*conn.Conn) {
 	c.blocked = true
 	c.seat.take(&c.w.srv.pool)
+	if !c.gaveAway {
+		c.takeover.begin(c.w.srv, c.resp.method.String(), c.path)
+	}
 	c.w.srv.predict.blocked(routeOfPath(c.resp.method, c.path), time.Now())
 }
 
@@ -187,6 +198,7 @@ func (c *call) Detached(*conn.Conn) {
 func (c *call) Done(cn *conn.Conn) {
 	s := c.s
 	c.release()
+	c.takeover.end(c.w.srv, c.request.Pattern)
 	if c.blocked && c.request.Pattern != "" {
 		c.w.srv.predict.blocked(routeOfPattern(c.resp.method, c.request.Pattern), time.Now())
 	}
@@ -222,6 +234,9 @@ func (c *call) answer(cn *conn.Conn) {
 		}
 	} else {
 		cn.Write(c.last)
+	}
+	if !c.resp.broken || c.resp.streaming {
+		c.w.count.Responses.add(c.resp.status)
 	}
 	broken, last := c.resp.broken, c.resp.close || s.last || c.w.draining
 	c.dispose()
@@ -281,7 +296,7 @@ func (c *call) send(p []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wait = c.full
-	c.lead.Leave()
+	c.leave()
 	return c.await()
 }
 

@@ -36,6 +36,9 @@ func (e Engine) String() string {
 	return fmt.Sprintf("Engine(%d)", uint8(e))
 }
 
+// MarshalText implements encoding.TextMarshaler with the name.
+func (e Engine) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
 // ParseEngine returns the engine with the given name.
 func ParseEngine(name string) (Engine, error) {
 	for e, n := range engineNames {
@@ -88,7 +91,7 @@ var kernelEngines = &engineMaker{
 }
 
 // open makes one ring. what says which, and why it is not a better one.
-func (m *engineMaker) open(e Engine) (r conn.Ring, what string, err error) {
+func (m *engineMaker) open(e Engine) (r conn.Ring, what LoopEngine, err error) {
 	var why error
 	if e != Epoll {
 		r, tier, err := m.uring()
@@ -96,68 +99,86 @@ func (m *engineMaker) open(e Engine) (r conn.Ring, what string, err error) {
 			return r, describeTier(tier), nil
 		}
 		if e == IOUring {
-			return nil, "", fmt.Errorf("engine io_uring: %w; engine auto would run on epoll", err)
+			return nil, what, fmt.Errorf("engine io_uring: %w; engine auto would run on epoll", err)
 		}
 		why = err
 	}
 	r, err = m.fallback()
 	switch {
 	case err != nil && why != nil:
-		return nil, "", fmt.Errorf("no engine: %w; and epoll: %w", why, err)
+		return nil, what, fmt.Errorf("no engine: %w; and epoll: %w", why, err)
 	case err != nil:
-		return nil, "", fmt.Errorf("engine epoll: %w", err)
+		return nil, what, fmt.Errorf("engine epoll: %w", err)
 	case why != nil:
-		return r, fmt.Sprintf("engine epoll: %v", why), nil
+		return r, LoopEngine{Name: Epoll, Why: why.Error()}, nil
 	}
-	return r, "engine epoll, as asked for", nil
+	return r, LoopEngine{Name: Epoll, Why: asAskedFor}, nil
 }
 
-func describeTier(tier string) string {
-	what := "engine io_uring, tier " + tier
+func describeTier(tier string) LoopEngine {
+	what := LoopEngine{Name: IOUring, Tier: tier}
 	var missing []string
 	for _, f := range uring.Probe().Findings {
 		if tier != "full" && !f.Available() {
 			missing = append(missing, fmt.Sprintf("%s (%v)", f.Name, f.Err))
 		}
 	}
-	if len(missing) == 0 {
-		return what
+	if len(missing) > 0 {
+		what.Why = "without " + strings.Join(missing, ", ")
 	}
-	return what + ": without " + strings.Join(missing, ", ")
+	return what
+}
+
+// LoopEngine is what an event loop runs on.
+type LoopEngine struct {
+	Name     Engine `json:"name"`     // IOUring or Epoll
+	Tier     string `json:"tier"`     // of io_uring: "full", or "base" where something is missing that makes it faster
+	Features string `json:"features"` // of io_uring that are in use, see uring.Feature
+	Why      string `json:"why"`      // why it is not a better engine or tier
+}
+
+const asAskedFor = "as asked for"
+
+// String describes the engine in one line.
+func (e LoopEngine) String() string {
+	s := "engine " + e.Name.String()
+	if e.Tier != "" {
+		s += ", tier " + e.Tier
+	}
+	switch e.Why {
+	case "":
+		return s
+	case asAskedFor:
+		return s + ", " + e.Why
+	}
+	return s + ": " + e.Why
 }
 
 // openRing makes the ring of one loop. Each loop chooses for itself: one that finds
 // no memory for io_uring runs on epoll beside others that did.
-func (srv *Server) openRing() (r conn.Ring, what string, err error) {
+func (srv *Server) openRing() (r conn.Ring, what LoopEngine, err error) {
 	if srv.newRing != nil {
 		r, err = srv.newRing()
-		return r, "engine of a test", err
+		return r, LoopEngine{Why: "for a test"}, err
 	}
 	e, err := srv.engine()
 	if err != nil {
-		return nil, "", err
+		return nil, what, err
 	}
 	m := srv.engines
 	if m == nil {
 		m = kernelEngines
 	}
 	if r, what, err = m.open(e); err != nil {
-		return nil, "", err
+		return nil, what, err
 	}
-	if _, again := m.said.LoadOrStore(what, true); !again {
-		srv.announce(what)
+	if u, ok := r.(*uring.Ring); ok {
+		what.Features = u.Features().String()
+	}
+	if _, again := m.said.LoadOrStore(what.String(), true); !again {
+		srv.logEngine(what, len(srv.workers))
 	}
 	return r, what, nil
-}
-
-// announce says in the log which engine the next loop runs on, and why not on a
-// better one.
-func (srv *Server) announce(what string) {
-	if n := len(srv.workers); n > 0 {
-		srv.logf("ringkit: event loop %d: %s", n+1, what) // unlike those before
-		return
-	}
-	srv.logf("ringkit: %s", what)
 }
 
 // EngineInfo says what each loop runs on, and why not on something better: for
@@ -167,7 +188,7 @@ func (srv *Server) EngineInfo() []string {
 	defer srv.mu.Unlock()
 	var info []string
 	for _, w := range srv.workers {
-		info = append(info, w.engine)
+		info = append(info, w.engine.String())
 	}
 	return info
 }

@@ -294,10 +294,10 @@ func TestEngineThatWorks(t *testing.T) {
 
 // The tier is named with what it lacks.
 func TestDescribeTier(t *testing.T) {
-	if got := describeTier("full"); got != "engine io_uring, tier full" {
+	if got := describeTier("full").String(); got != "engine io_uring, tier full" {
 		t.Errorf("%q", got)
 	}
-	got := describeTier("base")
+	got := describeTier("base").String()
 	for _, f := range uring.Probe().Findings {
 		if !f.Available() && !strings.Contains(got, f.Name+" ("+f.Err.Error()) {
 			t.Errorf("%q lacks %q", got, f.Name)

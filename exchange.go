@@ -246,7 +246,7 @@ func (x *Exchange) RemoteAddr() string {
 // cannot be that of an answer, below 200 or above 999, becomes a 500.
 func (x *Exchange) SetStatus(code int) {
 	if code < 200 || code > 999 {
-		x.logf("ringkit: %d is not the status code of an answer", code)
+		x.logMisuse("%d is not the status code of an answer", code)
 		code = http.StatusInternalServerError
 	}
 	x.status = code
@@ -291,7 +291,7 @@ func (x *Exchange) AddHeader(name, value string) {
 // appendField appends a field line after looking for what is special about it.
 func (x *Exchange) appendField(dst []byte, name, value string) []byte {
 	if !http1.ValidFieldName(name) {
-		x.logf("ringkit: %q is no name of a header field", name)
+		x.logMisuse("%q is no name of a header field", name)
 		return dst
 	}
 	switch len(name) {
@@ -387,13 +387,13 @@ func (x *Exchange) Error(status int, text string) {
 // that has written and set is dropped. The last call counts.
 func (x *Exchange) Delegate(h http.Handler) { x.delegate = h }
 
-func (x *Exchange) logf(format string, args ...any) {
+func (x *Exchange) logMisuse(format string, args ...any) {
 	if x.s != nil {
-		x.s.w.srv.logf(format, args...)
+		x.s.w.srv.logMisuse(format, args...)
 		return
 	}
 	if srv, ok := x.r.Context().Value(ServerContextKey).(*Server); ok {
-		srv.logf(format, args...)
+		srv.logMisuse(format, args...)
 	}
 }
 
@@ -418,7 +418,7 @@ func (x *Exchange) answer() (last bool) {
 		together = room
 	}
 	if room > maxAnswer {
-		s.w.srv.logf("ringkit: the header of an answer has %d bytes, more than %d", room, maxAnswer)
+		s.w.srv.logMisuse("the header of an answer has %d bytes, more than %d", room, maxAnswer)
 		s.answerError(errPanic, true)
 		return true
 	}
@@ -429,6 +429,7 @@ func (x *Exchange) answer() (last bool) {
 	} else {
 		s.c.Commit(append(buf, body...))
 	}
+	s.w.count.Responses.add(x.status)
 	return x.close
 }
 

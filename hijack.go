@@ -64,7 +64,7 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (c *call) detach() detached {
 	if c.lead.Hold() {
 		// The handler is likely to stay for as long as the connection lasts.
-		c.lead.Leave()
+		c.leave()
 		runtime.UnlockOSThread()
 	}
 	got := make(chan detached, 1)

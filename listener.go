@@ -40,12 +40,20 @@ func newListener(srv *Server, l net.Listener, cfg *tls.Config, ctx context.Conte
 func (ln *listener) start(loop *conn.Loop, fd int) {
 	ln.accept = loop.Listen(fd, conn.ListenerEvents{
 		Accepted:  ln.accepted,
-		Exhausted: func(err error) { ln.srv.logf("ringkit: accept on %v has to wait: %v", ln.addr, err) },
+		Exhausted: ln.waits,
 		Closed: func(err error) {
 			ln.ended <- ln.endError(err)
 			ln.srv.listening.Done()
 		},
 	})
+}
+
+// waits is called when accepting has to wait, for want of descriptors or memory.
+func (ln *listener) waits(err error) {
+	ln.srv.logAcceptWaits(ln.addr, err)
+	if f := ln.srv.Hooks.AcceptWaits; f != nil {
+		f(ln.addr, err)
+	}
 }
 
 func (ln *listener) endError(err error) error {

@@ -28,6 +28,7 @@ type nativeCall struct {
 	route    route
 	began    time.Time // on a goroutine
 	seat     seat
+	takeover takeover
 	returned bool
 	panicked any
 	stack    []byte
@@ -103,6 +104,8 @@ func (n *nativeCall) Detached(c *conn.Conn) {
 	peer := peerAddr(c.FD())
 	n.peer.Store(&peer)
 	n.seat.take(&n.w.srv.pool)
+	c.Mark(markHandling)
+	n.takeover.begin(n.w.srv, string(n.s.req.Method()), string(n.s.req.RawPath()))
 	n.w.srv.predict.blocked(routeOfPath(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
 }
 
@@ -110,6 +113,7 @@ func (n *nativeCall) Detached(c *conn.Conn) {
 func (n *nativeCall) Done(c *conn.Conn) {
 	w, s := n.w, n.s
 	n.seat.leave(&w.srv.pool)
+	n.takeover.end(w.srv, "")
 	if c == nil || c.Closing() {
 		n.log(nil)
 		w.putNative(n)
@@ -178,7 +182,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 	s.step = stepBusy
 	n := w.takeNative(s, h, body)
 	if !s.goesAway(nil) {
-		w.inline++
+		w.count.Inline++
 		s.c.Call(n)
 		return
 	}
@@ -187,6 +191,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 	n.peer.Store(&peer)
 	n.seat.Store(counts)
 	n.started = s.c.Start(n, false)
+	s.c.Mark(markHandling)
 	if !w.srv.pool.run(n.runAway) {
 		n.returned = true // it does not run
 		w.putNative(n)
@@ -233,7 +238,7 @@ func (s *session) goesAway(r *http.Request) bool {
 			return false
 		}
 	}
-	s.w.counters.predicted.Add(1)
+	s.w.count.Predicted++
 	return true
 }
 

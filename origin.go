@@ -20,13 +20,16 @@ type origin struct {
 
 	peer  *peerConn // what the hooks see of the connection, nil without hooks
 	state http.ConnState
+	why   error // of the end, where that is known before
 
 	tls      *tlsconn.Conn // nil without TLS, with it each connection has its own
 	tlsState *tls.ConnectionState
 }
 
 // hooked reports whether connections have to be told apart from the beginning.
-func (srv *Server) hooked() bool { return srv.ConnContext != nil || srv.ConnState != nil }
+func (srv *Server) hooked() bool {
+	return srv.ConnContext != nil || srv.ConnState != nil || srv.Hooks.Accepted != nil || srv.Hooks.Closed != nil
+}
 
 // Open implements conn.Protocol.
 func (o *origin) Open(c *conn.Conn) {
@@ -41,6 +44,9 @@ func (o *origin) meet(c *conn.Conn) {
 	o.peer.handle = c.Handle()
 	o.peer.local = localAddr(c.FD(), o.addr)
 	o.peer.remote = remoteAddr(c.FD(), o.addr)
+	if f := o.srv.Hooks.Accepted; f != nil {
+		f(o.peer.remote)
+	}
 	o.state = -1
 	o.enter(http.StateNew)
 	if f := o.srv.ConnContext; f != nil {
@@ -72,6 +78,7 @@ func (o *origin) Closed(c *conn.Conn, err error) {
 	} else {
 		o.enter(http.StateClosed)
 	}
+	o.closed(err)
 }
 
 // changed tells the hooks of a connection's new state.

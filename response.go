@@ -73,11 +73,11 @@ func (w *responseWriter) WriteHeader(status int) {
 	defer w.mu.Unlock()
 	switch {
 	case w.over.Load():
-		w.call.w.srv.logf("ringkit: WriteHeader(%d) after the handler has returned", status)
+		w.call.w.srv.logMisuse("WriteHeader(%d) after the handler has returned", status)
 	case w.call.hijacked:
-		w.call.w.srv.logf("ringkit: WriteHeader(%d) on a hijacked connection", status)
+		w.call.w.srv.logMisuse("WriteHeader(%d) on a hijacked connection", status)
 	case w.status != 0:
-		w.call.w.srv.logf("ringkit: superfluous WriteHeader(%d) after %d for %s %s",
+		w.call.w.srv.logMisuse("superfluous WriteHeader(%d) after %d for %s %s",
 			status, w.status, w.call.request.Method, w.call.request.URL.Path)
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.interim(status)
@@ -130,7 +130,7 @@ func (w *responseWriter) declare(values []string) {
 	}
 	n, err := strconv.ParseUint(values[0], 10, 63)
 	if err != nil {
-		w.call.w.srv.logf("ringkit: invalid Content-Length %q set by a handler", values[0])
+		w.call.w.srv.logMisuse("invalid Content-Length %q set by a handler", values[0])
 		return
 	}
 	w.length = int64(n)

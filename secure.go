@@ -189,9 +189,9 @@ func (h *handshake) agreed() error {
 	if p := state.NegotiatedProtocol; p == "h2" {
 		return errNegotiated
 	}
-	h.counters.handshakes.Add(1)
+	h.count.Handshakes++
 	if state.DidResume {
-		h.counters.resumed.Add(1)
+		h.count.Resumed++
 	}
 	return nil
 }
@@ -200,13 +200,13 @@ var errNegotiated = errors.New("GetConfigForClient offers h2, which this server 
 
 // failed ends a connection without TLS, after what the client is told about it.
 func (h *handshake) failed(c *conn.Conn, err error) {
-	h.counters.handshakesFailed.Add(1)
+	h.count.HandshakesFailed++
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && looksLikeHTTP(header.RecordHeader) {
 		err = errPlainHTTP
 		c.Write(plainHTTP)
 	}
-	h.srv.logf("ringkit: TLS handshake error from %s: %v", peerAddr(c.FD()), err)
+	h.srv.logHandshake(peerAddr(c.FD()), err)
 	c.CloseLingering()
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -101,9 +102,19 @@ type Server struct {
 	// Name is sent as the Server field of responses; "" sends none.
 	Name string
 
-	// ErrorLog gets what goes wrong in handlers and in accepting connections; nil
-	// means the log package's standard logger.
+	// ErrorLog gets what goes wrong in handlers and in accepting connections, as lines
+	// of text; nil means Logger, and without that the log package's standard logger.
 	ErrorLog *log.Logger
+
+	// Logger gets the same as structured records, unless ErrorLog is set. Messages and
+	// keys stay as they are: "engine chosen" (loop, engine, tier, why), "accept has to
+	// wait" (listener, error), "handler panicked" (panic, remote, stack), "handler ended
+	// its goroutine" (remote, stack), "handler misused the server" (what), "event loop
+	// ended" (error); and, every 10 s at most, "handler blocked its event loop" (route).
+	Logger *slog.Logger
+
+	// Hooks are called when something happens that operators may want to know of.
+	Hooks Hooks
 
 	// BaseContext returns the context that request contexts of a listener derive
 	// from; nil means context.Background().
@@ -134,8 +145,11 @@ type Server struct {
 	handshakes atomic.Int64 // of TLS, that run now
 	stopping   atomic.Bool  // Shutdown or Close was called
 	limits     http1.Limits
-	native     HandlerFunc  // Handler, if it is one
+	native     HandlerFunc // Handler, if it is one
+	panics     atomic.Uint64
 	standard   *http.Server // what programs find that look for net/http's server
+
+	takeoverSaid atomic.Int64 // when logTakeover spoke last, in Unix nanoseconds
 }
 
 // ListenAndServe listens on srv.Addr and serves until the server is shut down or
@@ -245,8 +259,8 @@ func (srv *Server) start() error {
 		}
 		srv.workers = append(srv.workers, w)
 	}
-	for _, w := range srv.workers {
-		go srv.run(w)
+	for i, w := range srv.workers {
+		go srv.run(i, w)
 	}
 	return nil
 }
@@ -280,11 +294,14 @@ func (srv *Server) abandonStart() {
 
 // run turns a loop until it ends. When its ring fails, which only a kernel out of
 // memory or a bug can bring about, its listeners' Serve return the error.
-func (srv *Server) run(w *worker) {
+func (srv *Server) run(i int, w *worker) {
+	if f := srv.Hooks.EngineChosen; f != nil {
+		f(i, w.engine)
+	}
 	w.loop.Run()
 	<-w.loop.Done()
 	if err := w.loop.Err(); err != nil {
-		srv.logf("ringkit: event loop ended: %v", err)
+		srv.logLoopEnd(err)
 	}
 }
 
@@ -297,26 +314,6 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 
 // timeout resolves a timeout: 0 is the default, negative is none.
 func timeout(v, def time.Duration) time.Duration { return max(0, orDefault(v, def)) }
-
-func (srv *Server) logf(format string, args ...any) {
-	if srv.ErrorLog != nil {
-		srv.ErrorLog.Printf(format, args...)
-		return
-	}
-	log.Printf(format, args...)
-}
-
-// logPanic says what became of a handler that did not return: it panicked, or ended
-// its goroutine when that is nil. Who aborts wants nothing to be said.
-func (srv *Server) logPanic(peer string, panicked any, stack []byte) {
-	switch panicked {
-	case http.ErrAbortHandler:
-	case nil:
-		srv.logf("ringkit: the handler serving %s ended its goroutine\n%s", peer, stack)
-	default:
-		srv.logf("ringkit: panic serving %s: %v\n%s", peer, panicked, stack)
-	}
-}
 
 // RegisterOnShutdown registers a function to be called, in its own goroutine, by
 // each call of Shutdown.

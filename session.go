@@ -85,6 +85,7 @@ func (s *session) advance(in []byte) (n int, more bool) {
 		s.step = stepHead
 		return 0, false
 	}
+	s.w.count.Requests++
 	if !s.req.HasBody() {
 		s.dispatch(nil)
 		return n, s.goesOn()
@@ -273,6 +274,7 @@ func (s *session) failed(aborts bool) {
 // reject answers a request that cannot be understood and closes the connection:
 // nobody knows where the next request begins.
 func (s *session) reject(e *http1.Error) {
+	s.w.ends(s.c, e)
 	s.answerError(e, true)
 	s.c.CloseLingering()
 }
@@ -285,6 +287,10 @@ func (s *session) refuse(e *http1.Error) {
 }
 
 func (s *session) answerError(e *http1.Error, last bool) {
+	s.w.count.Responses.add(e.Status)
+	if e != errPanic {
+		s.w.rejected(s.c, e.Status, e.Reason)
+	}
 	buf := s.c.Reserve(errorRoom + len(s.w.srv.Name))
 	s.c.Commit(appendError(buf, s.w, e, s.req.MethodID(), last))
 }

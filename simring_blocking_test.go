@@ -91,7 +91,7 @@ func runBlocking(t *testing.T, seed uint64) Stats {
 			})
 		}
 	}
-	go srv.run(s.w)
+	go srv.run(0, s.w)
 	fail := func(what string) {
 		panic(fmt.Sprintf("seed %d: waited %v for %s", seed, patience, what))
 	}

@@ -27,16 +27,16 @@ const (
 // conn.Protocol. All of it belongs to the goroutine that turns the loop.
 type worker struct {
 	srv      *Server
-	engine   string // what its ring is, and why not a better one
+	engine   LoopEngine
 	loop     *conn.Loop
 	load     atomic.Int64 // connections given to this loop, for balancing
 	spares   []*session
 	natives  []*nativeCall
 	buffers  [][]byte // of responses
 	addrs    []addresses
-	counters counters
-	inline   uint64 // counters.inline, before it is published
-	draining bool   // Shutdown has begun
+	count    Counters // but for those of the loop
+	lastSeen lastSeen
+	draining bool // Shutdown has begun
 
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64
@@ -64,6 +64,7 @@ func newWorker(srv *Server) (*worker, error) {
 		idleTimeout:   timeout(srv.IdleTimeout, DefaultIdleTimeout),
 		wallAt:        math.MinInt64 / 2, // long ago: the first look reads the clock
 	}
+	w.lastSeen.stats.Engine = engine
 	return w, nil
 }
 
@@ -149,17 +150,24 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 		}
 		c.SetDeadline(w.idleTimeout)
 	case stepHead:
+		c.Mark(markReading)
 		if !s.timed {
 			s.timed = true
 			c.SetDeadline(w.headerTimeout)
 		}
 	case stepBody:
+		c.Mark(markReading)
 		w.restInBody(c)
 	case stepDiscard:
+		c.Mark(markReading)
 		c.SetDeadline(w.readTimeout)
 	case stepStream:
+		c.Mark(markStreaming)
 		w.restInStream(c, s)
 	case stepBusy:
+		if s.std != nil {
+			c.Mark(markHandling) // natives do where they take longer than a turn
+		}
 		c.SetDeadline(0)
 	}
 }
@@ -245,9 +253,17 @@ func (w *worker) Timeout(c *conn.Conn) {
 		return
 	}
 	switch {
-	case s == nil || s.step == stepIdle || s.step == stepDiscard:
+	case s == nil || s.step == stepIdle:
+		w.count.Timeouts.Idle++
+		w.ends(c, errIdleTimeout)
+		c.Close()
+	case s.step == stepDiscard:
+		w.count.Timeouts.Read++
+		w.ends(c, errReadTimeout)
 		c.Close()
 	case s.step == stepStream:
+		w.count.Timeouts.Read++
+		w.ends(c, errReadTimeout)
 		s.streamEnded(os.ErrDeadlineExceeded)
 	case s.step == stepDrain:
 		s.drained(true) // which closes
@@ -256,6 +272,12 @@ func (w *worker) Timeout(c *conn.Conn) {
 			w.rest(c, s)
 		}
 	default:
+		if s.step == stepHead {
+			w.count.Timeouts.Header++
+		} else {
+			w.count.Timeouts.Read++
+		}
+		w.ends(c, errReadTimeout)
 		s.reject(errRequestTimeout)
 	}
 }
@@ -263,6 +285,9 @@ func (w *worker) Timeout(c *conn.Conn) {
 // Closed implements conn.Protocol.
 func (w *worker) Closed(c *conn.Conn, err error) {
 	w.load.Add(-1)
+	if err == conn.ErrWriteTimeout {
+		w.count.Timeouts.Write++
+	}
 	s, _ := c.State.(*session)
 	if s == nil {
 		return
@@ -315,7 +340,7 @@ func (w *worker) putBuffer(b []byte) {
 // free takes the session away from its connection.
 func (w *worker) free(c *conn.Conn, s *session) {
 	c.State = nil
-	w.counters.inline.Store(w.inline)
+	c.Mark(markIdle)
 	w.recycle(s)
 }
 
