@@ -88,6 +88,11 @@ func (ch *chaos) one(c *conn.Conn) {
 		if w.rng.IntN(10) == 0 {
 			w.ln.Close()
 		}
+	case 23:
+		if w.rng.IntN(3) == 0 {
+			w.detaching++
+			c.Detach(func(int, []byte, error) { w.detaching-- })
+		}
 	}
 }
 
@@ -178,6 +183,9 @@ func (w *world) chaos() {
 		})
 	})
 	w.end()
+	if w.detaching != 0 {
+		w.Errorf("seed %d: %d connections were to be detached and nobody was told", w.seed, w.detaching)
+	}
 }
 
 // The same seed gives the same run.

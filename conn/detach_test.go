@@ -93,3 +93,25 @@ func readAll(t *testing.T, c net.Conn, p []byte) {
 		n += m
 	}
 }
+
+// A connection can be detached while input that was kept is delivered, with nothing in
+// flight that would complete later.
+func TestDetachWhileResuming(t *testing.T) {
+	b := newBench(t, conn.Config{InputLimit: 4})
+	told, rest := 0, ""
+	c, peer := b.adopt(&hooks{
+		open: func(c *conn.Conn) { c.Hold() },
+		data: func(c *conn.Conn, in []byte) int {
+			c.Detach(func(_ int, in []byte, err error) { told, rest = told+1, string(in) })
+			return 1
+		},
+	})
+	peer.WriteString("xrest")
+	b.settle() // receiving has paused
+	c.Resume()
+	b.settle()
+	if told != 1 || rest != "rest" {
+		t.Errorf("told %d times, of %q", told, rest)
+	}
+	b.finish()
+}

@@ -164,13 +164,14 @@ func (c *Conn) deliver() {
 	for c.phase == phaseOpen && c.flags&(flagHeld|flagCalling) == 0 && len(c.in) > 0 {
 		n := c.data(c.in[c.taken:])
 		c.taken += uint32(n)
-		if int(c.taken) == len(c.in) || c.phase != phaseOpen {
+		if int(c.taken) == len(c.in) || c.phase != phaseOpen && c.phase != phaseDetaching {
 			c.dropInput()
 		}
 		if n == 0 || c.flags&flagAgain == 0 {
-			return
+			break
 		}
 	}
+	c.detachIfQuiet()
 }
 
 // keep appends p to the kept input.

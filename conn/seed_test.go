@@ -65,6 +65,8 @@ type world struct {
 	peers map[int]*simring.Peer // by number, in the order of dialling
 	calm  bool                  // no fault breaks a connection
 	over  bool                  // everything is being closed
+
+	detaching int // Detach was called, and has not called back
 }
 
 const (
