@@ -34,6 +34,10 @@ const (
 	// 6.18.44 lose the end of such a stream when it comes right behind data; there
 	// unix sockets are received from once per request, and only those.
 	MultishotUnix
+	// OneshotPoll is a poll request that tells what is, when it is made, and what
+	// happens later, once. Idle connections are parked on it; without it they keep
+	// their receive.
+	OneshotPoll
 
 	allFeatures = 1<<iota - 1
 
@@ -41,7 +45,7 @@ const (
 	fullTier = MultishotRecv | BufferRing | CoopTaskrun | NoSQArray
 )
 
-var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix"}
+var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix", "oneshot poll"}
 
 func (f Feature) String() string {
 	var names []string
@@ -76,7 +80,7 @@ type Report struct {
 }
 
 // Tier is "full" when every optional feature that makes a difference to speed over
-// TCP is there (all but NoIowait and MultishotUnix), "base" when one is missing,
+// TCP is there (all but NoIowait, MultishotUnix and OneshotPoll), "base" when one is missing,
 // and "none" without io_uring.
 func (p *Report) Tier() string {
 	switch {

@@ -128,6 +128,9 @@ func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
 	e.SetUserData(uint64(t))
 }
 
+// Parks reports whether Poll is fit to wait for the input of idle connections.
+func (r *Ring) Parks() bool { return r.features&OneshotPoll != 0 }
+
 // Cancel asks for the end of the operation with the token target. Its own
 // completion (0, -ENOENT when there was nothing to cancel, -EALREADY) says
 // nothing about the target's, which may come before or after.

@@ -44,6 +44,7 @@ func (p *prober) run() {
 	}
 	p.want(MultishotRecv, "6.8", p.multishotRecv)
 	p.want(MultishotUnix, "6.8", p.multishotUnix)
+	p.want(OneshotPoll, "5.19", p.oneshotPoll)
 }
 
 func (p *prober) add(f Finding) bool {
@@ -340,6 +341,54 @@ func endBehindData(r *Ring, a, b, how int) error {
 		case !c.More():
 			r.Recv(probeToken(ring.OpRecv), a)
 		}
+	}
+}
+
+// oneshotPoll does with a poll what is done to an idle connection: it is cancelled, and
+// made before there is something to report, and afterwards.
+func (p *prober) oneshotPoll() error {
+	poll := probeToken(ring.OpPoll)
+	return p.with(p.report.Features, func(r *Ring) error {
+		return pair(func(a, b int) error {
+			for _, step := range []struct {
+				then func() error // once it has been made
+				want int32
+			}{
+				{func() error { r.Cancel(probeToken(ring.OpCancel), poll); return nil }, -int32(syscall.ECANCELED)},
+				{func() error { _, err := unix.Write(b, []byte("x")); return err }, unix.POLLIN},
+				{func() error { return nil }, unix.POLLIN},
+				{func() error { return unix.Shutdown(b, unix.SHUT_WR) }, unix.POLLIN},
+				{func() error { return nil }, unix.POLLIN | unix.POLLRDHUP},
+			} {
+				r.Poll(poll, a, unix.POLLIN|unix.POLLRDHUP)
+				if err := r.Enter(0); err != nil {
+					return err
+				}
+				if err := step.then(); err != nil {
+					return err
+				}
+				if err := expectPoll(r, poll, step.want); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func expectPoll(r *Ring, poll ring.Token, want int32) error {
+	for {
+		c, err := await(r)
+		if err != nil {
+			return err
+		}
+		if c.Token != poll {
+			continue // the cancellation
+		}
+		if c.Res != want || c.More() {
+			return fmt.Errorf("the poll completed with %d, want %d", c.Res, want)
+		}
+		return nil
 	}
 }
 

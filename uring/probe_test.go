@@ -42,7 +42,7 @@ func TestProbe(t *testing.T) {
 	if p.Err != nil {
 		t.Fatalf("this kernel should do: %v", p.Err)
 	}
-	want := BufferRing | CoopTaskrun
+	want := BufferRing | CoopTaskrun | OneshotPoll
 	if ops.lastOp >= opFutexWait {
 		want |= NoSQArray
 	}
@@ -55,8 +55,8 @@ func TestProbe(t *testing.T) {
 	if missing := want &^ p.Features; missing != 0 {
 		t.Errorf("not found: %v", missing)
 	}
-	if len(p.Findings) != 11 {
-		t.Errorf("%d findings, want 11", len(p.Findings))
+	if len(p.Findings) != 12 {
+		t.Errorf("%d findings, want 12", len(p.Findings))
 	}
 	for _, f := range p.Findings {
 		if f.Name == "" || f.Since == "" || f.Need && !f.Available() || strings.Contains(p.String(), "\n\n") {
@@ -92,7 +92,7 @@ func TestTier(t *testing.T) {
 		want   string
 	}{
 		{Report{Features: allFeatures}, "full"},
-		{Report{Features: allFeatures &^ (NoIowait | MultishotUnix)}, "full"},
+		{Report{Features: allFeatures &^ (NoIowait | MultishotUnix | OneshotPoll)}, "full"},
 		{Report{Features: allFeatures &^ NoSQArray}, "base"},
 		{Report{}, "base"},
 		{Report{Features: allFeatures, Err: ErrUnavailable}, "none"},
@@ -119,7 +119,7 @@ func TestTier(t *testing.T) {
 }
 
 func TestFeatureNames(t *testing.T) {
-	if len(featureNames) != 6 || allFeatures != 1<<len(featureNames)-1 {
+	if len(featureNames) != 7 || allFeatures != 1<<len(featureNames)-1 {
 		t.Fatal("names and features do not match")
 	}
 	if got := (BufferRing | NoIowait).String(); got != "buffer ring, no iowait" {

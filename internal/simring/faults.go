@@ -10,7 +10,7 @@ import (
 type Faults struct {
 	Split        float64 // data is received and sent in small pieces, down to one byte
 	EndRecv      float64 // a multishot receive ends with the data it brings; 1 is a kernel without multishot
-	CancelRecv   float64 // a receive ends with ECANCELED, as when its thread has died
+	CancelRecv   float64 // a receive or a poll ends with ECANCELED, as when its thread has died
 	NoBuffer     float64 // a receive finds no buffer although there are some
 	BufferAtEnd  float64 // the completion that ends a receive brings a buffer
 	EndAccept    float64 // a multishot accept ends with the connection it brings
@@ -22,6 +22,7 @@ type Faults struct {
 	LateCancel   float64 // a cancellation takes effect some time after it was submitted
 	MissCancel   float64 // a cancellation reports that it found nothing, or came too late
 	Reset        float64 // the network resets a connection
+	LoseReset    float64 // a multishot receive that has brought data does not notice a reset; not in a Storm
 	EarlyEnter   float64 // Enter returns with nothing, as when interrupted
 	Spread       float64 // some completions stay behind until a later Enter
 	Reorder      float64 // completions of different operations change places

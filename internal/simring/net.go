@@ -136,7 +136,7 @@ func (f *file) accept() {
 // receive delivers one piece of what has arrived.
 func (f *file) receive() {
 	r, o := f.r, f.armed(ring.OpRecv)
-	if o == nil {
+	if o == nil || o.deaf && !f.shutRD {
 		return
 	}
 	switch {
@@ -145,6 +145,9 @@ func (f *file) receive() {
 	case len(f.rx) > 0:
 		f.receiveData(o)
 	case f.err != 0:
+		if o.deaf = o.brought && !f.shutRD && r.chance(r.faults.LoseReset); o.deaf {
+			return
+		}
 		r.endRecv(o, -int32(f.err))
 		f.err, f.dead = 0, true
 	case f.rxEOF || f.shutRD || f.dead:
@@ -170,6 +173,7 @@ func (f *file) receiveData(o *op) {
 	if o.done = r.chance(r.faults.EndRecv); !o.done {
 		c.Flags |= ring.More
 	}
+	o.brought = true
 	r.post(o, c)
 	r.activate(f)
 }
@@ -240,10 +244,11 @@ func (f *file) sendFailed(o *op) {
 
 // Events of poll(2).
 const (
-	pollIn  = 0x1
-	pollOut = 0x4
-	pollErr = 0x8
-	pollHup = 0x10
+	pollIn    = 0x1
+	pollOut   = 0x4
+	pollErr   = 0x8
+	pollHup   = 0x10
+	pollRDHup = 0x2000
 )
 
 func (f *file) poll() {
@@ -251,9 +256,16 @@ func (f *file) poll() {
 	if o == nil {
 		return
 	}
+	if f.r.chance(f.r.faults.CancelRecv) {
+		f.r.complete(o, -int32(syscall.ECANCELED))
+		return
+	}
 	ready := uint32(0)
 	if len(f.rx) > 0 || f.rxEOF || f.shutRD || f.dead || f.err != 0 {
 		ready |= pollIn
+	}
+	if f.rxEOF || f.shutRD || f.dead || f.err != 0 {
+		ready |= pollRDHup
 	}
 	if len(f.peer.wire) < f.r.window || f.shutWR || f.dead || f.err != 0 {
 		ready |= pollOut

@@ -65,6 +65,8 @@ type op struct {
 	target    ring.Token
 	submitted bool
 	leaving   bool // will complete by an event that is scheduled
+	brought   bool // it is a receive that has brought data
+	deaf      bool // and has lost a reset
 	done      bool // the last completion has happened
 }
 
@@ -75,7 +77,7 @@ type completion struct {
 
 // Stats count what the user of a ring has asked for.
 type Stats struct {
-	Enters, Accepts, Recvs, Sends, Cancels, Closes int
+	Enters, Accepts, Recvs, Sends, Polls, Cancels, Closes int
 }
 
 // Option changes how a ring is made.
@@ -215,6 +217,7 @@ func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
 
 // Poll implements the engine.
 func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
+	r.stats.Polls++
 	r.prepare(&op{token: t, f: r.open(fd, t), mask: events})
 }
 
