@@ -24,7 +24,7 @@ type flag uint16
 
 const (
 	flagReceiving  flag = 1 << iota // a receive is in flight
-	flagCancelling                  // and its cancellation is
+	flagCancelling                  // a cancellation is, of the receive or the poll
 	flagHeld                        // the protocol takes no input now
 	flagEOF                         // the peer has ended its side
 	flagSending                     // a send is in flight
@@ -36,6 +36,11 @@ const (
 	flagAgain                       // Resume was called meanwhile
 	flagCalling                     // user code runs for it, or is about to
 	flagDetached                    // the descriptor is somebody else's
+	flagQuiet                       // nothing was received or sent since the last sweep
+	flagParked                      // a poll is to wait for input, or does
+	flagPolling                     // a poll is in flight
+
+	flagsIdle = flagQuiet | flagParked
 )
 
 // Conn is one connection. An idle one is this struct and nothing else.

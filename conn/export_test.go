@@ -20,7 +20,17 @@ func (c *Conn) TimerAt() int64 {
 }
 
 // Slots returns how many slots there are.
-func (l *Loop) Slots() int { return len(l.table.chunks) * chunkSize }
+func (l *Loop) Slots() int { return int(l.table.slots()) }
+
+// Parking returns how many connections are parked.
+func (l *Loop) Parking() (n int) {
+	l.table.each(func(c *Conn) {
+		if c.Parked() {
+			n++
+		}
+	})
+	return n
+}
 
 // Home returns which leader is the home.
 func (l *Loop) Home() uint64 { return l.home.Load() >> 1 }

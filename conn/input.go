@@ -30,21 +30,27 @@ func (c *Conn) wantsInput() bool {
 	return false
 }
 
-// receive arms a receive where one is wanted and none is there.
+// receive arms a receive where one is wanted and none is there, or a poll where the
+// connection is parked.
 func (c *Conn) receive() {
-	if c.flags&(flagReceiving|flagStarved) != 0 || !c.wantsInput() {
+	if c.flags&(flagReceiving|flagStarved|flagPolling) != 0 || !c.wantsInput() {
+		return
+	}
+	if c.flags&flagParked != 0 {
+		c.poll()
 		return
 	}
 	c.flags |= flagReceiving
 	c.armedBy = uint8(c.loop.leader)
 	c.inflight++
 	c.loop.ring.Recv(c.token(ring.OpRecv), int(c.fd))
+	c.loop.expectSweep()
 }
 
 // pause ends the receive in flight when the protocol has enough input waiting.
 func (c *Conn) pause() {
 	if c.phase == phaseOpen && !c.wantsInput() {
-		c.cancelReceive()
+		c.cancelInput()
 	}
 }
 
@@ -52,17 +58,31 @@ func (c *Conn) pause() {
 // of that goroutine's thread. It is armed again when its end is reported.
 func (c *Conn) bringHome() {
 	if c.armedBy != uint8(c.loop.leader) && c.loop.atHome() && c.phase == phaseOpen {
-		c.cancelReceive()
+		c.cancelInput()
 	}
 }
 
-func (c *Conn) cancelReceive() {
-	if c.flags&(flagReceiving|flagCancelling) != flagReceiving {
+// cancelInput asks for the end of the receive, or of the poll in its place.
+func (c *Conn) cancelInput() {
+	op := ring.OpRecv
+	if c.flags&flagPolling != 0 {
+		op = ring.OpPoll
+	}
+	if c.flags&(flagReceiving|flagPolling) == 0 || c.flags&flagCancelling != 0 {
 		return
 	}
 	c.flags |= flagCancelling
 	c.inflight++
-	c.loop.ring.Cancel(c.token(ring.OpCancel), c.token(ring.OpRecv))
+	c.loop.ring.Cancel(c.token(ring.OpCancel), c.token(op))
+}
+
+// cancelled handles the completion of a cancellation. What it was for may be over,
+// and a receive or a poll be there that was armed since.
+func (c *Conn) cancelled() {
+	c.flags &^= flagCancelling
+	if c.phase == phaseDetaching {
+		c.cancelInput()
+	}
 }
 
 // received handles the completion of a receive.
@@ -150,7 +170,7 @@ func (c *Conn) consumed(buf []byte, n int) {
 
 func (c *Conn) data(in []byte) int {
 	depth := c.loop.calling(c)
-	c.flags = c.flags&^flagAgain | flagDelivering
+	c.flags = c.flags&^(flagAgain|flagsIdle) | flagDelivering
 	n := c.proto.Data(c, in)
 	c.flags &^= flagDelivering
 	c.loop.returned(depth)
@@ -176,6 +196,7 @@ func (c *Conn) deliver() {
 
 // keep appends p to the kept input.
 func (c *Conn) keep(p []byte) {
+	c.flags &^= flagsIdle
 	if c.in == nil {
 		c.in = c.loop.takeCarry()
 	}

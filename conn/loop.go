@@ -45,6 +45,10 @@ type Config struct {
 	WriteTimeout time.Duration
 	// InputLimit is in bytes; 0 means DefaultInputLimit.
 	InputLimit int
+	// ParkAfter is how long a connection may be idle before it is parked: less memory
+	// in the kernel waits for its input then. It comes to at most twice that. 0 means
+	// DefaultParkAfter, negative means never.
+	ParkAfter time.Duration
 	// Watch has another goroutine go on with the loop when user code (a Call) does
 	// not return within a millisecond or two. Otherwise the loop waits for it.
 	Watch bool
@@ -94,6 +98,7 @@ type Loop struct {
 	lent   bool    // the outermost is Data and reads from the receive buffer
 	lentID uint16  // with this number
 
+	sweeper   sweeper
 	detaching map[uint32]func(int, []byte, error) // what to tell, by slot
 
 	listeners []*Listener // by slot, nil where one has ended
@@ -144,6 +149,7 @@ func NewLoop(cfg Config) *Loop {
 	if l.inputLimit == 0 {
 		l.inputLimit = DefaultInputLimit
 	}
+	l.sweeper.after = parkAfter(cfg)
 	l.now = l.clock()
 	l.wheel.Advance(l.now)
 	return l
@@ -386,8 +392,10 @@ func (l *Loop) dispatch(e *ring.Completion) {
 		c.received(e)
 	case ring.OpSend:
 		c.sent(e)
+	case ring.OpPoll:
+		c.polled(e)
 	case ring.OpCancel:
-		c.flags &^= flagCancelling
+		c.cancelled()
 	}
 	c.detachIfQuiet()
 	c.endIfQuiet()
@@ -396,12 +404,15 @@ func (l *Loop) dispatch(e *ring.Completion) {
 func (l *Loop) fireTimers() {
 	l.wheel.Advance(l.now)
 	for t := l.wheel.Pop(); t != nil; t = l.wheel.Pop() {
-		if t.Key&listenerKey != 0 {
+		switch {
+		case t == &l.sweeper.timer:
+			l.sweep()
+		case t.Key&listenerKey != 0:
 			l.retryAccept(t.Key &^ listenerKey)
-			continue
-		}
-		if c := l.table.at(t.Key); c != nil {
-			c.timerFired()
+		default:
+			if c := l.table.at(t.Key); c != nil {
+				c.timerFired()
+			}
 		}
 	}
 }
@@ -449,6 +460,9 @@ func (l *Loop) recycle() {
 	}
 	if len(l.over) > 0 {
 		l.over = l.over[:0]
+		if l.table.live == 0 {
+			l.endSweeps()
+		}
 		l.wakeListeners()
 	}
 }

@@ -137,7 +137,7 @@ func (c *Conn) send() {
 	if c.queued == 0 || c.flags&flagSending != 0 || c.phase == phaseStopping {
 		return
 	}
-	c.flags |= flagSending
+	c.flags = c.flags&^flagQuiet | flagSending
 	out, done := c.out, int(c.done)
 	if c.secured != nil {
 		if out, done = c.sealed(); out == nil {

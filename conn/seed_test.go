@@ -79,11 +79,26 @@ func (w *world) start(protocol func(c *watched) conn.Protocol, opts ...simring.O
 	w.sim = simring.New(w.seed, opts...)
 	faults := w.sim.Faults()
 	w.calm = faults.Reset == 0
-	w.loop = conn.NewLoop(conn.Config{Ring: w.sim, Clock: w.sim.Now, WriteTimeout: testWriteTimeout, InputLimit: testInputLimit})
+	w.loop = conn.NewLoop(conn.Config{Ring: w.sim, Clock: w.sim.Now, WriteTimeout: testWriteTimeout, InputLimit: testInputLimit, ParkAfter: w.parking()})
 	w.fd = w.sim.Listen()
 	w.ln = w.loop.Listen(w.fd, conn.ListenerEvents{Accepted: func(fd int) {
 		w.adopt(fd, protocol)
 	}})
+}
+
+// parking is after how long connections are parked in this run: at once, often enough
+// to be in the middle of things, or never. Where they are, nothing depends on a receive
+// that notices every reset.
+func (w *world) parking() time.Duration {
+	if w.rng.IntN(3) == 0 {
+		return -1
+	}
+	faults := w.sim.Faults()
+	if faults.Reset > 0 {
+		faults.LoseReset = w.rng.Float64()
+		w.sim.SetFaults(faults)
+	}
+	return time.Duration(1 + w.rng.Int64N(int64(20*time.Millisecond)))
 }
 
 func (w *world) adopt(fd int, protocol func(c *watched) conn.Protocol) {

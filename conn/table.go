@@ -26,6 +26,9 @@ func (t *table) at(slot uint32) *Conn {
 	return c
 }
 
+// slots returns how many there are, in use or not.
+func (t *table) slots() uint32 { return uint32(len(t.chunks)) * chunkSize }
+
 func (t *table) take() *Conn {
 	if len(t.free) == 0 {
 		t.grow()
@@ -38,7 +41,7 @@ func (t *table) take() *Conn {
 
 func (t *table) grow() {
 	chunk := make([]Conn, chunkSize)
-	first := uint32(len(t.chunks) * chunkSize)
+	first := t.slots()
 	t.chunks = append(t.chunks, chunk)
 	for i := chunkSize - 1; i >= 0; i-- {
 		chunk[i].slot = first + uint32(i)
