@@ -38,6 +38,7 @@ type engine struct {
 	newRing  func() (conn.Ring, error)
 	blocking bool // handlers block at random points
 	secure   bool // over TLS
+	parking  bool // connections are parked as soon as nothing happens
 }
 
 var engines = []engine{
@@ -45,12 +46,12 @@ var engines = []engine{
 	{name: "uring without multishot receive", newRing: uringWith(uring.Config{Without: uring.MultishotRecv})},
 	{name: "uring without buffer ring", newRing: uringWith(uring.Config{Without: uring.BufferRing})},
 	{name: "uring with a tiny completion queue", newRing: uringWith(uring.Config{Entries: 8, CQEntries: 16})},
-	{name: "uring with two receive buffers", newRing: uringWith(uring.Config{Buffers: 2})},
+	{name: "uring with two receive buffers and parking", newRing: uringWith(uring.Config{Buffers: 2}), parking: true},
 	{name: "epoll", newRing: epollWith(fallback.Config{})},
 	{name: "uring over TLS", newRing: uringWith(uring.Config{}), secure: true},
 	{name: "epoll over TLS", newRing: epollWith(fallback.Config{}), secure: true},
 	{name: "uring with handlers that block", newRing: uringWith(uring.Config{}), blocking: true},
-	{name: "epoll with handlers that block", newRing: epollWith(fallback.Config{}), blocking: true},
+	{name: "epoll with handlers that block and parking", newRing: epollWith(fallback.Config{}), blocking: true, parking: true},
 }
 
 func uringWith(cfg uring.Config) func() (conn.Ring, error) {
@@ -230,6 +231,9 @@ func serve(t testing.TB, e engine, srv *Server) *site {
 	l := listenTCP(t)
 	s := &site{TB: t, Server: srv, network: "tcp", addr: l.Addr().String(), served: make(chan error, 1)}
 	srv.newRing = e.newRing
+	if e.parking {
+		srv.parking = 1
+	}
 	srv.ErrorLog = log.New(&s.log, "", 0)
 	if e.blocking {
 		block(t, srv)

@@ -134,6 +134,7 @@ type Server struct {
 	engines *engineMaker              // nil for kernelEngines; set by tests
 	newRing func() (conn.Ring, error) // nil for the kernel's; set by tests
 	clock   func() int64              // nil for the system's; set by tests
+	parking time.Duration             // conn.Config.ParkAfter; set by tests
 
 	mu         sync.Mutex
 	workers    []*worker

@@ -218,7 +218,7 @@ func (s *script) verify(t *testing.T, mayBreak bool) {
 // requests, in their order, and nothing is left behind.
 func TestSeedsServer(t *testing.T) {
 	seeds(t, 2000, func(t *testing.T, seed uint64) {
-		s := simulate(t, seed, &Server{Handler: simulatedHandler()})
+		s := simulate(t, seed, &Server{Handler: simulatedHandler(), parking: time.Duration(seed%4) * 5 * time.Millisecond})
 		faults := s.sim.Faults()
 		faults.Exhaust = 0 // its back-off is conn's to test
 		s.sim.SetFaults(faults)

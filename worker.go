@@ -57,6 +57,7 @@ func newWorker(srv *Server) (*worker, error) {
 			Ring:         ring,
 			Clock:        srv.clock,
 			WriteTimeout: orDefault(srv.WriteTimeout, DefaultWriteTimeout),
+			ParkAfter:    srv.parking,
 			Watch:        srv.Mode == Auto,
 		}),
 		headerTimeout: timeout(srv.ReadHeaderTimeout, DefaultReadHeaderTimeout),
