@@ -45,7 +45,7 @@ var forbiddenInCodecs = []string{"net", "os", "sync", "syscall", "golang.org/x/s
 var external = map[string][]string{
 	"golang.org/x/sys":                     nil, // anywhere
 	"github.com/iceber/iouring-go/syscall": {"uring"},
-	"github.com/gobwas/ws":                 {"wsock"},
+	"github.com/klauspost/compress/flate":  {"wsock"},
 }
 
 func TestFloors(t *testing.T) {

@@ -1,0 +1,73 @@
+package wsock
+
+// Compression is what client and server have agreed on about permessage-deflate
+// (RFC 7692, section 7.1). The zero value is no compression.
+type Compression struct {
+	Enabled bool
+
+	// ServerNoTakeover and ClientNoTakeover say that the server, or the client,
+	// compresses each message by itself. Where they are false, the sender may refer
+	// to earlier messages and the receiver has to keep them, as far as the window
+	// goes.
+	ServerNoTakeover bool
+	ClientNoTakeover bool
+
+	// ServerBits and ClientBits are the base-2 logarithm of the window, 8 to 15, that
+	// the server, or the client, compresses with. Zero means 15: 32 KiB.
+	ServerBits uint8
+	ClientBits uint8
+}
+
+const maxWindowBits = 15
+
+// receiving returns the window of what is received, and whether the sender takes
+// its context over.
+func (c Compression) receiving(client bool) (bits uint8, takeover bool) {
+	if client {
+		bits, takeover = c.ServerBits, !c.ServerNoTakeover
+	} else {
+		bits, takeover = c.ClientBits, !c.ClientNoTakeover
+	}
+	if bits == 0 {
+		bits = maxWindowBits
+	}
+	return bits, takeover
+}
+
+// sending returns the same for what is sent.
+func (c Compression) sending(client bool) (bits uint8, takeover bool) {
+	return c.receiving(!client)
+}
+
+// window is the end of what has been sent or received so far, as far as the next
+// message may refer to it.
+type window struct {
+	data []byte // at most size bytes
+	size int
+}
+
+// push adds data to the window, with memory from bufs.
+func (w *window) push(data []byte, bufs Buffers) {
+	if len(data) > w.size {
+		data = data[len(data)-w.size:]
+	}
+	keep := min(len(w.data), w.size-len(data))
+	if need := keep + len(data); need > cap(w.data) {
+		old := w.data
+		w.data = append(bufs.Take(min(w.size, max(2*need, 512))), old[len(old)-keep:]...)
+		if cap(old) > 0 {
+			bufs.Put(old)
+		}
+	} else {
+		copy(w.data, w.data[len(w.data)-keep:])
+		w.data = w.data[:keep]
+	}
+	w.data = append(w.data, data...)
+}
+
+func (w *window) release(bufs Buffers) {
+	if cap(w.data) > 0 {
+		bufs.Put(w.data)
+	}
+	w.data = nil
+}

@@ -1,0 +1,42 @@
+// Package wsock is a WebSocket codec (RFC 6455) with permessage-deflate (RFC 7692),
+// for servers and clients, without I/O: bytes in, events out, and frames appended
+// to a slice of the caller. Nothing in it reads a socket or a clock, starts a
+// goroutine or takes a lock.
+//
+// # In an event loop
+//
+// A loop has one [Config], with the limit of a message and the [Buffers] it pools; a
+// connection has a [Decoder] and a [Closing], 112 bytes together. All input goes
+// to the decoder, which takes any split of it and consumes everything:
+//
+//	for {
+//		ev, n, err := dec.Next(in)
+//		in = in[n:]
+//		if err != nil {
+//			out = closing.Fail(out, err, wsock.Mask{})
+//			break
+//		}
+//		switch ev.Op {
+//		case 0:
+//			return // more input is needed
+//		case wsock.Text, wsock.Binary:
+//			deliver(ev.Message()) // copies what it keeps
+//		case wsock.Ping:
+//			if closing.Open() {
+//				out = wsock.AppendPong(out, ev.Data, wsock.Mask{})
+//			}
+//		case wsock.Pong:
+//			alive()
+//		case wsock.Close:
+//			out = closing.Received(out, &ev, wsock.Mask{})
+//		}
+//	}
+//
+// When [Closing.Done] reports true, the output is flushed and the transport ended,
+// and [Closing.Info] is what the connection's owner is told. [Decoder.Release] gives
+// back what a message in progress holds.
+//
+// A message is delivered where it stands in the input, if it came in one piece. Only
+// what comes in parts, or compressed, is copied, to a buffer that is taken while the
+// message is incomplete. Input is unmasked in place, so the caller must own it.
+package wsock
