@@ -133,7 +133,7 @@ func (d *Decoder) Next(in []byte) (ev Event, n int, err error) {
 			payload := in[n:min(len(in), n+d.remain)]
 			n += len(payload)
 			d.remain -= len(payload)
-			d.key = ApplyMask(payload, d.key)
+			d.key = applyMask(payload, d.key)
 			if d.state == stateControl {
 				ev, e = d.controlPayload(payload)
 			} else {

@@ -36,6 +36,26 @@
 // and [Closing.Info] is what the connection's owner is told. [Decoder.Release] gives
 // back what a message in progress holds.
 //
+// # Sending
+//
+// Frames are appended to the output: [AppendMessage], [AppendPing], [AppendPong],
+// [AppendFrame] for fragments. An [Encoder] does it with the compression that has been
+// agreed on, by a [Deflater] of the loop; a connection whose context is not taken over
+// needs no state for it. What goes to many connections is encoded and compressed once,
+// by [Prepare], and each Encoder says which of the two frames is for it. A server sends
+// with the zero [Mask], a client with a new random key for each frame.
+//
+// # Handshake
+//
+// [Request.Check] tells with which status to refuse a request, [SameOrigin] whether a
+// page of the same site sent it. [CompressionOptions.Accept] answers the offer of
+// compression and says what to initialize the Decoder and the Encoder with,
+// [ChooseProtocol] settles the subprotocol, and [AppendResponse] writes the answer. A
+// client sends [NewKey] and [CompressionOptions.Offer] and checks what comes back with
+// [Response.Check] and [CompressionOptions.Check].
+//
+// # Memory
+//
 // A message is delivered where it stands in the input, if it came in one piece. Only
 // what comes in parts, or compressed, is copied, to a buffer that is taken while the
 // message is incomplete. Input is unmasked in place, so the caller must own it.

@@ -24,7 +24,7 @@ func AppendFrame(dst []byte, h Header, payload []byte) []byte {
 // mask masks a payload that stands where it is sent from.
 func (h *Header) mask(payload []byte) {
 	if h.Mask.On {
-		ApplyMask(payload, binary.LittleEndian.Uint32(h.Mask.Key[:]))
+		applyMask(payload, binary.LittleEndian.Uint32(h.Mask.Key[:]))
 	}
 }
 

@@ -47,8 +47,8 @@ func TestApplyMask(t *testing.T) {
 			}
 			cut := rng.IntN(length + 1)
 			p := mem[offset : offset+length]
-			rest := ApplyMask(p[:cut], key)
-			if next := ApplyMask(p[cut:], rest); next != ApplyMask(make([]byte, length), key) {
+			rest := applyMask(p[:cut], key)
+			if next := applyMask(p[cut:], rest); next != applyMask(make([]byte, length), key) {
 				t.Fatalf("length %d, cut at %d: key %x", length, cut, next)
 			}
 			if !bytes.Equal(mem, want) {

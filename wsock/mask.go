@@ -18,10 +18,10 @@ type Mask struct {
 // Masked returns the mask with the given key.
 func Masked(key [4]byte) Mask { return Mask{On: true, Key: key} }
 
-// ApplyMask masks p, or unmasks it, in place (RFC 6455, section 5.3). key has the
-// key's first byte in its low bits; what ApplyMask returns is the key for the bytes
+// applyMask masks p, or unmasks it, in place (RFC 6455, section 5.3). key has the
+// key's first byte in its low bits; what applyMask returns is the key for the bytes
 // that follow p in the same frame.
-func ApplyMask(p []byte, key uint32) (next uint32) {
+func applyMask(p []byte, key uint32) (next uint32) {
 	if key == 0 {
 		return 0
 	}
