@@ -21,9 +21,8 @@ type HandshakeError struct {
 	// of the peer's.
 	Reason string
 
-	// Field and Value are a field that the answer has to have, if not empty. Upgrade
-	// has to be named in Connection too (RFC 9110, section 7.8).
-	Field, Value string
+	// Fields are the names and values of the fields that the answer has to have.
+	Fields [][2]string
 }
 
 // Error implements the error interface.
@@ -33,13 +32,17 @@ func (e *HandshakeError) Error() string { return "wsock: " + e.Reason }
 // section 10.2).
 var ErrOrigin = &HandshakeError{Status: 403, Reason: "origin not allowed"}
 
+// upgradeFields tell what the server expects (RFC 9110, section 15.5.22; RFC 6455,
+// section 4.4).
+var upgradeFields = [][2]string{{"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Version", Version}}
+
 // Errors of a request, RFC 6455, section 4.2.1.
 var (
-	errMethod     = &HandshakeError{405, "a WebSocket handshake is a GET", "Allow", "GET"}
+	errMethod     = &HandshakeError{405, "a WebSocket handshake is a GET", [][2]string{{"Allow", "GET"}}}
 	errHTTP       = &HandshakeError{Status: 400, Reason: "a WebSocket handshake takes HTTP/1.1"}
-	errNoUpgrade  = &HandshakeError{426, "a WebSocket handshake is expected", "Upgrade", "websocket"}
+	errNoUpgrade  = &HandshakeError{426, "a WebSocket handshake is expected", upgradeFields}
 	errConnection = &HandshakeError{Status: 400, Reason: "Connection does not name Upgrade"}
-	errVersion    = &HandshakeError{426, "unsupported Sec-WebSocket-Version", "Sec-WebSocket-Version", Version}
+	errVersion    = &HandshakeError{426, "unsupported Sec-WebSocket-Version", upgradeFields}
 	errKey        = &HandshakeError{Status: 400, Reason: "invalid Sec-WebSocket-Key"}
 	errProtocols  = &HandshakeError{Status: 400, Reason: "invalid Sec-WebSocket-Protocol"}
 	errExtensions = &HandshakeError{Status: 400, Reason: "invalid Sec-WebSocket-Extensions"}

@@ -2,6 +2,7 @@ package wsock
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -104,19 +105,19 @@ func TestRequestCheck(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.err)
 		}
 	}
+	const upgrade = "426 Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13"
 	for err, want := range map[*HandshakeError]string{
-		errMethod: "405 Allow GET", errNoUpgrade: "426 Upgrade websocket", errVersion: "426 Sec-WebSocket-Version 13",
-		errKey: "400  ", errConnection: "400  ", errHTTP: "400  ", errExtensions: "400  ", errProtocols: "400  ", ErrOrigin: "403  ",
+		errMethod: "405 Allow: GET", errNoUpgrade: upgrade, errVersion: upgrade,
+		errKey: "400 ", errConnection: "400 ", errHTTP: "400 ", errExtensions: "400 ", errProtocols: "400 ", ErrOrigin: "403 ",
 	} {
-		got := strings.Join([]string{itoa(err.Status), err.Field, err.Value}, " ")
-		if got != want {
+		var fields []string
+		for _, f := range err.Fields {
+			fields = append(fields, f[0]+": "+f[1])
+		}
+		if got := fmt.Sprint(err.Status, " ", strings.Join(fields, ", ")); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
-}
-
-func itoa(n int) string {
-	return string([]byte{'0' + byte(n/100), '0' + byte(n/10%10), '0' + byte(n%10)})
 }
 
 // Section 4.1: what a client checks.

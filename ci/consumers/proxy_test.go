@@ -61,6 +61,7 @@ func newBackend(t *testing.T) *backend {
 	})
 	b.Handle("/gorilla", gorillaEcho(make(chan int, 100)))
 	b.Handle("/coder", coderEcho(make(chan int, 100)))
+	b.Handle("/wsock", wsockEcho(make(chan int, 100)))
 	return b
 }
 

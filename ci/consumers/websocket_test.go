@@ -38,7 +38,7 @@ type library struct {
 	echo func(ended chan<- int) http.Handler // sends the close code of each connection
 }
 
-var libraries = []library{{"gorilla", gorillaEcho}, {"coder", coderEcho}}
+var libraries = []library{{"gorilla", gorillaEcho}, {"coder", coderEcho}, {"wsock", wsockEcho}}
 
 func gorillaEcho(ended chan<- int) http.Handler {
 	upgrader := gorilla.Upgrader{
@@ -475,9 +475,9 @@ func TestWebSocketRefused(t *testing.T) {
 		fields []string
 		status map[string]int // by library
 	}{
-		{"no upgrade", nil, map[string]int{"gorilla": 400, "coder": 426}},
-		{"another origin", append([]string{"Origin", "http://elsewhere.test"}, good...), map[string]int{"gorilla": 403, "coder": 403}},
-		{"old version", append(append([]string(nil), good...), "Sec-WebSocket-Version", "8"), map[string]int{"gorilla": 400, "coder": 400}},
+		{"no upgrade", nil, map[string]int{"gorilla": 400, "coder": 426, "wsock": 426}},
+		{"another origin", append([]string{"Origin", "http://elsewhere.test"}, good...), map[string]int{"gorilla": 403, "coder": 403, "wsock": 403}},
+		{"old version", append(append([]string(nil), good...), "Sec-WebSocket-Version", "8"), map[string]int{"gorilla": 400, "coder": 400, "wsock": 426}},
 	}
 	eachServer(t, func(t *testing.T, s server) {
 		for _, l := range libraries {
