@@ -6,7 +6,7 @@ import "math"
 const DefaultMaxMessage = 4 << 20
 
 // Buffers lends the memory in which messages are put together. A loop that pools
-// its buffers implements it; it is called by [Decoder.Next] only.
+// its buffers implements it; it is called by [Decoder.Next] and [Decoder.Release] only.
 type Buffers interface {
 	// Take returns a slice of length 0 with a capacity of n bytes or more.
 	Take(n int) []byte
@@ -41,7 +41,14 @@ type Config struct {
 	// Buffers lends memory while a message is incomplete. Nil means the heap.
 	Buffers Buffers
 
-	inflater inflater
+	// Inline is the length, in bytes before inflation, up to which Next decompresses a
+	// message itself; what is longer, or has more than 16 times as much after inflation,
+	// is left to [Decoder.Inflate]. A peer can make a byte cost half a microsecond,
+	// so a loop that serves others sets a few thousand. Zero means that Next
+	// decompresses everything.
+	Inline int
+
+	inflater Inflater
 }
 
 func (c *Config) limit() int {

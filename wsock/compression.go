@@ -46,28 +46,15 @@ type window struct {
 	size int
 }
 
-// push adds data to the window, with memory from bufs.
-func (w *window) push(data []byte, bufs Buffers) {
+// push adds data to the window.
+func (w *window) push(data []byte) {
 	if len(data) > w.size {
 		data = data[len(data)-w.size:]
 	}
 	keep := min(len(w.data), w.size-len(data))
+	old := w.data[len(w.data)-keep:]
 	if need := keep + len(data); need > cap(w.data) {
-		old := w.data
-		w.data = append(bufs.Take(min(w.size, max(2*need, 512))), old[len(old)-keep:]...)
-		if cap(old) > 0 {
-			bufs.Put(old)
-		}
-	} else {
-		copy(w.data, w.data[len(w.data)-keep:])
-		w.data = w.data[:keep]
+		w.data = make([]byte, 0, min(w.size, max(2*need, 512)))
 	}
-	w.data = append(w.data, data...)
-}
-
-func (w *window) release(bufs Buffers) {
-	if cap(w.data) > 0 {
-		bufs.Put(w.data)
-	}
-	w.data = nil
+	w.data = append(append(w.data[:0], old...), data...)
 }

@@ -13,6 +13,10 @@ type Event struct {
 	// a character.
 	Fin bool
 
+	// Pending says that the message is complete, and has no Data yet: it is what
+	// [Decoder.Inflate] returns. It happens only with [Config.Inline].
+	Pending bool
+
 	// Code is the code of a Close, [CloseNoStatus] if it has none.
 	Code CloseCode
 
@@ -71,6 +75,7 @@ const (
 	flagCompressed                          // this message is
 	flagLentMessage                         // buf is the last event's Data
 	flagLentControl                         // the end of buf is
+	flagPending                             // Inflate has to be called
 )
 
 // Init makes d ready for the first byte after the handshake. agreed is what the
@@ -96,9 +101,6 @@ func (d *Decoder) Between() bool {
 // and the Data of its last event must not be used any more.
 func (d *Decoder) Release() {
 	d.put()
-	if d.window != nil {
-		d.window.release(d.conf.buffers())
-	}
 	*d = Decoder{conf: d.conf, state: stateClosed}
 }
 
@@ -112,6 +114,9 @@ func (d *Decoder) Release() {
 // be failed with it: see [Closing.Fail]. All that comes behind a Close is consumed
 // and ignored (RFC 6455, section 1.4).
 func (d *Decoder) Next(in []byte) (ev Event, n int, err error) {
+	if d.flags&flagPending != 0 {
+		panic("wsock: Next while a message is pending")
+	}
 	d.takeBack()
 	if d.err != nil {
 		return Event{}, 0, d.err
@@ -304,7 +309,7 @@ func (d *Decoder) dataPayload(p []byte) (Event, *Error) {
 		if d.gatherData(p); !last {
 			return Event{}, nil
 		}
-		return d.inflate()
+		return d.endCompressed()
 	}
 	if d.op == Text {
 		d.utf8 = d.utf8.check(p)

@@ -20,6 +20,10 @@
 //		case 0:
 //			return // more input is needed
 //		case wsock.Text, wsock.Binary:
+//			if ev.Pending { // only with Config.Inline: costs too much for a loop
+//				inflateElsewhere() // and then go on with in
+//				return
+//			}
 //			deliver(ev.Message()) // copies what it keeps
 //		case wsock.Ping:
 //			if closing.Open() {
@@ -31,6 +35,10 @@
 //			out = closing.Received(out, &ev, wsock.Mask{})
 //		}
 //	}
+//
+// Messages that a peer has compressed can cost half a microsecond per byte. With
+// [Config.Inline] the decoder leaves the longer ones to [Decoder.Inflate], which another
+// goroutine can call while the loop serves others; this connection's input waits.
 //
 // When [Closing.Done] reports true, the output is flushed and the transport ended,
 // and [Closing.Info] is what the connection's owner is told. [Decoder.Release] gives
@@ -58,5 +66,6 @@
 //
 // A message is delivered where it stands in the input, if it came in one piece. Only
 // what comes in parts, or compressed, is copied, to a buffer that is taken while the
-// message is incomplete. Input is unmasked in place, so the caller must own it.
+// message is incomplete. With takeover, which is not the default, decoder and encoder
+// each keep a window of up to 32 KiB, as far as it has been filled. Input is unmasked in place, so the caller must own it.
 package wsock

@@ -46,7 +46,7 @@ func (e *Encoder) AppendMessage(dst []byte, m Message, z *Deflater, mask Mask) [
 // sent notes that a message has been sent compressed: the next one may refer to it.
 func (e *Encoder) sent(data []byte) {
 	if e.window != nil {
-		e.window.push(data, heap{})
+		e.window.push(data)
 	}
 }
 

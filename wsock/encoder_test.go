@@ -148,9 +148,8 @@ func TestTakeoverPays(t *testing.T) {
 // The window is never more than what was agreed on, and takes no more than it needs.
 func TestWindowIsBounded(t *testing.T) {
 	agreed := Compression{Enabled: true, ServerBits: 10, ClientBits: 9}
-	bufs := newPool(t)
 	var d Decoder
-	d.Init(&Config{Client: true, Buffers: bufs}, agreed)
+	d.Init(&Config{Client: true}, agreed)
 	var e Encoder
 	e.Init(false, agreed)
 	z := &Deflater{Threshold: 1}
@@ -159,15 +158,83 @@ func TestWindowIsBounded(t *testing.T) {
 		if _, _, err := d.Next(frame); err != nil {
 			t.Fatal(err)
 		}
-		d.Next(nil)
-		if i == 0 && bufs.held > 512 {
-			t.Errorf("%d bytes held after a message of 50", bufs.held)
-		}
-		if bufs.held > 1<<10 || cap(e.window.data) > 1<<10 {
-			t.Errorf("%d bytes held by the decoder, %d by the encoder", bufs.held, cap(e.window.data))
+		for side, w := range map[string]*window{"decoder": d.window, "encoder": e.window} {
+			if i == 0 && cap(w.data) > 512 {
+				t.Errorf("%d bytes held by the %s after a message of 50", cap(w.data), side)
+			}
+			if cap(w.data) > 1<<10 {
+				t.Errorf("%d bytes held by the %s", cap(w.data), side)
+			}
 		}
 	}
 	d.Release()
+	if d.window != nil {
+		t.Error("the window is held after Release")
+	}
+}
+
+// What costs much is left to Inflate: what is long, and what becomes long.
+func TestInline(t *testing.T) {
+	z := &Deflater{}
+	conf := &Config{Client: true, Inline: 1000, MaxMessage: 1 << 20}
+	for _, c := range []struct {
+		name    string
+		data    []byte
+		pending bool
+		err     *Error
+	}{
+		{"short", chatter(1, 1000), false, nil},
+		{"short, and becomes as long as may be", make([]byte, 16000), false, nil},
+		{"short, and becomes long", make([]byte, 16001), true, nil},
+		{"long", noise(1, 1001), true, nil},
+		{"becomes too long", make([]byte, 1<<20+1), true, errTooBig},
+	} {
+		bufs := newPool(t)
+		conf.Buffers = bufs
+		var d Decoder
+		d.Init(conf, stateless)
+		stream := AppendFrame(nil, Header{Op: Binary, Fin: true, Compressed: true}, z.append(nil, c.data, nil, maxWindowBits))
+		stream = AppendMessage(stream, Message{Text, []byte("next")}, Mask{})
+		ev, n, err := d.Next(stream)
+		if err != nil || ev.Op != Binary || ev.Pending != c.pending {
+			t.Fatalf("%s: %+v, %v", c.name, ev, err)
+		}
+		if d.Between() == c.pending {
+			t.Errorf("%s: between messages %t", c.name, d.Between())
+		}
+		m := ev.Message()
+		if c.pending {
+			held := bufs.held
+			expectPanic(t, "Next while pending", func() { d.Next(nil) })
+			if m, err = d.Inflate(new(Inflater)); c.err != nil {
+				_, _, again := d.Next(stream[n:])
+				if err != error(c.err) || again != err {
+					t.Errorf("%s: %v, then %v", c.name, err, again)
+				}
+				continue
+			}
+			if bufs.held != held {
+				t.Errorf("%s: Inflate has touched the loop's memory", c.name)
+			}
+		}
+		if !bytes.Equal(m.Data, c.data) || err != nil {
+			t.Errorf("%s: %d bytes, %v", c.name, len(m.Data), err)
+		}
+		expectPanic(t, "Inflate of nothing", func() { d.Inflate(new(Inflater)) })
+		if ev, _, err := d.Next(stream[n:]); string(ev.Data) != "next" || err != nil || bufs.held != 0 {
+			t.Errorf("%s: %q, %v, %d bytes held", c.name, ev.Data, err, bufs.held)
+		}
+	}
+}
+
+func expectPanic(t *testing.T, name string, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s: no panic", name)
+		}
+	}()
+	f()
 }
 
 // A bomb ends at the limit, and holds no more memory than that.

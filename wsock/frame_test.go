@@ -77,14 +77,7 @@ func TestAppendFramePanics(t *testing.T) {
 		"long ping":       func() { AppendPing(nil, make([]byte, MaxControl+1), Mask{}) },
 		"fragmented pong": func() { AppendFrame(nil, Header{Op: Pong}, nil) },
 	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s was sent", name)
-				}
-			}()
-			f()
-		}()
+		expectPanic(t, name, f)
 	}
 }
 

@@ -20,6 +20,9 @@ func fuzzSetup(n uint16) setup {
 	if n&4 != 0 {
 		s.limit = 100
 	}
+	if n&0x1000 != 0 {
+		s.inline = 10
+	}
 	if n&8 != 0 {
 		s.agreed = Compression{true, n&16 != 0, n&32 != 0, 8 + uint8(n>>6&7), 8 + uint8(n>>9&7)}
 	}
@@ -55,6 +58,7 @@ func FuzzDecoder(f *testing.F) {
 		}
 		f.Add([]byte(c.input), n, uint64(i))
 		f.Add([]byte(c.input), n|2, uint64(i))
+		f.Add([]byte(c.input), n|0x1000, uint64(i))
 	}
 	f.Fuzz(func(t *testing.T, input []byte, options uint16, seed uint64) {
 		s := fuzzSetup(options)
@@ -143,7 +147,7 @@ func FuzzInflate(f *testing.F) {
 		want, _, wantErr := inflateSlowly(payload, window)
 		d := Decoder{window: nil}
 		d.Init(&Config{Client: true, MaxMessage: limit}, takeover)
-		d.window.push(window, heap{})
+		d.window.push(window)
 		ev, _, err := d.Next(AppendFrame(nil, Header{Op: Binary, Fin: true, Compressed: true}, payload))
 		switch {
 		case err == error(errTooBig):

@@ -15,57 +15,106 @@ const deflateTail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
 // consist of. Each of them costs as much as a window, though it can have two bytes.
 const maxFinalBlocks = 16
 
-// inflater decompresses one message at a time. The zero value is ready. Its memory,
-// some 40 KiB, is made with the first message and then kept.
-type inflater struct {
+// Inflater decompresses one message at a time. The zero value is ready. Its memory,
+// some 40 KiB, is made with the first message and then kept. It is not safe for
+// concurrent use.
+type Inflater struct {
 	src bytes.Reader
 	r   io.Reader
 }
 
-// inflate ends a compressed message, which is in buf.
-func (d *Decoder) inflate() (Event, *Error) {
-	out, err := d.inflateBuf()
-	d.put()
-	if err == nil && d.op == Text && utf8Start.check(out) != utf8Start {
-		err = errText
-	}
-	d.buf = out
-	if err != nil {
-		return Event{}, err
-	}
-	if d.window != nil {
-		d.window.push(out, d.conf.buffers())
-	}
-	d.flags |= flagLentMessage
-	return d.message(out, true), nil
-}
+// inlineRatio is how many times [Config.Inline] a message may have after inflation.
+const inlineRatio = 16
 
-// inflateBuf returns the content of the message whose compressed form is in buf, in
-// memory that has been taken for it.
-func (d *Decoder) inflateBuf() (out []byte, err *Error) {
+// endCompressed ends a compressed message, which is in buf.
+func (d *Decoder) endCompressed() (Event, *Error) {
 	if len(d.buf) == 0 {
 		// Nothing is not quite what an empty message is compressed to (RFC 7692,
 		// section 7.2.3.6), but everybody takes it for one.
-		return nil, nil
+		return d.message(nil, true), nil
 	}
 	compressed := len(d.buf)
 	d.reserve(len(deflateTail), 0)
 	d.buf = append(d.buf, deflateTail...)
 
-	var dict []byte
-	if d.window != nil {
-		dict = d.window.data
+	bufs, limit := d.conf.buffers(), d.conf.limit()
+	if inline := d.conf.Inline; inline > 0 {
+		if compressed > inline {
+			return d.pending(), nil
+		}
+		limit = min(limit, inlineRatio*inline)
 	}
-	limit := d.conf.limit()
-	z := &d.conf.inflater
-	z.src.Reset(d.buf)
+	out, err := d.conf.inflater.inflate(d.buf, d.dict(), limit, bufs)
+	if err == errTooBig && limit < d.conf.limit() {
+		bufs.Put(out)
+		return d.pending(), nil
+	}
+	d.put()
+	d.buf = out
+	d.flags |= flagLentMessage
+	if err = d.inflated(out, err); err != nil {
+		return Event{}, err
+	}
+	return d.message(out, true), nil
+}
+
+// pending makes the event of a message that is left to [Decoder.Inflate].
+func (d *Decoder) pending() Event {
+	d.flags |= flagPending
+	return Event{Op: d.op, Fin: true, Pending: true}
+}
+
+// Inflate decompresses the message of an event that is Pending, which has to be done
+// before Next is called again. It can be called on another goroutine than Next is, as
+// long as nobody else uses d or z. The Data of the message is memory of its own. The
+// error is one that Next would have returned, and will.
+func (d *Decoder) Inflate(z *Inflater) (Message, error) {
+	if d.flags&flagPending == 0 {
+		panic("wsock: no message is pending")
+	}
+	d.flags ^= flagPending | flagLentMessage // the next call of Next gives buf back
+	out, err := z.inflate(d.buf, d.dict(), d.conf.limit(), heap{})
+	if err = d.inflated(out, err); err != nil {
+		d.err = err
+		return Message{}, err
+	}
+	ev := d.message(out, true)
+	return ev.Message(), nil
+}
+
+// inflated checks the content of a message and notes that later ones may refer to it.
+func (d *Decoder) inflated(out []byte, err *Error) *Error {
+	if err != nil {
+		return err
+	}
+	if d.op == Text && utf8Start.check(out) != utf8Start {
+		return errText
+	}
+	if d.window != nil {
+		d.window.push(out)
+	}
+	return nil
+}
+
+// dict is what a message may refer to.
+func (d *Decoder) dict() []byte {
+	if d.window == nil {
+		return nil
+	}
+	return d.window.data
+}
+
+// inflate returns the content of a message, at most limit bytes, in memory of bufs. That
+// has to be given back also if there is an error. src ends with deflateTail.
+func (z *Inflater) inflate(src, dict []byte, limit int, bufs Buffers) (out []byte, err *Error) {
+	z.src.Reset(src)
 	defer z.src.Reset(nil)
-	out = d.conf.buffers().Take(min(limit+1, max(512, 4*compressed)))
+	out = bufs.Take(min(limit+1, max(512, 4*len(src))))
 	for range maxFinalBlocks {
 		z.reset(dict)
 		for {
 			if len(out) == cap(out) {
-				out = grow(out, limit+1, d.conf.buffers())
+				out = grow(out, limit+1, bufs)
 			}
 			n, err := z.r.Read(out[len(out):min(cap(out), limit+1)])
 			out = out[:len(out)+n]
@@ -90,7 +139,7 @@ func (d *Decoder) inflateBuf() (out []byte, err *Error) {
 }
 
 // reset begins a stream of blocks that can refer to dict.
-func (z *inflater) reset(dict []byte) {
+func (z *Inflater) reset(dict []byte) {
 	if z.r == nil {
 		z.r = flate.NewReaderDict(&z.src, dict)
 		return
