@@ -62,7 +62,9 @@ var inflateCases = []decodeCase{
 	{section: "RFC 6455 10.4", name: "above the limit after inflation", setup: setup{agreed: stateless, limit: 4},
 		input: frame(fin|rsv1|1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), err: errTooBig},
 	{section: "RFC 6455 10.4", name: "many final blocks", setup: setup{agreed: stateless},
-		input: frame(fin|rsv1|2, strings.Repeat("\x03\x00", maxFinalBlocks)), err: errDeflate},
+		input: frame(fin|rsv1|2, strings.Repeat("\x03\x00", maxFinalBlocks-1)+"\x00"), events: []string{`binary ""`}},
+	{section: "RFC 6455 10.4", name: "too many final blocks", setup: setup{agreed: stateless},
+		input: frame(fin|rsv1|2, strings.Repeat("\x03\x00", maxFinalBlocks)+"\x00"), err: errDeflate},
 }
 
 func TestInflate(t *testing.T) { runCases(t, inflateCases) }
