@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ringkit/ringkit/bench/internal/server"
+	"github.com/ringkit/ringkit/bench/internal/static"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
 )
@@ -55,7 +56,13 @@ func compare(ctx context.Context, o options, dir string, stdout, stderr io.Write
 		if err != nil {
 			return err
 		}
-		outcomes, err := compareScenario(ctx, o, sc, subjects, load, stderr)
+		atHand := subjects
+		if sc.static {
+			if atHand, err = withFiles(subjects, dir); err != nil {
+				return err
+			}
+		}
+		outcomes, err := compareScenario(ctx, o, sc, atHand, load, stderr)
 		if err != nil {
 			return err
 		}
@@ -111,6 +118,15 @@ func buildSubjects(ctx context.Context, o options, builder *subject.Builder, pro
 	return subjects, skipped, nil
 }
 
+// withFiles has the subjects serve the files in dir, and makes the one there is.
+func withFiles(subjects []subject.Subject, dir string) ([]subject.Subject, error) {
+	var with []subject.Subject
+	for _, s := range subjects {
+		with = append(with, s.With("-files", dir))
+	}
+	return with, static.Write(dir)
+}
+
 // newLoad returns what puts the load of a scenario on a server: wrk, or the program
 // generator if some requests take longer than others.
 func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
@@ -126,6 +142,12 @@ func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
 	}
 	l := wrk.Load{Connections: o.connections, Threads: at.threads, Duration: o.duration, Script: script, CPU: at.loadCPU}
 	return func(ctx context.Context, srv *server.Server, route string) (sample, error) {
+		if sc.static {
+			route = static.Path
+			if err := static.Probe(srv.URL(route)); err != nil {
+				return sample{}, err
+			}
+		}
 		l.URL = srv.URL(route)
 		return measureLoad(ctx, srv.PID, l)
 	}, nil

@@ -23,7 +23,7 @@ func TestParseOptionsDefaults(t *testing.T) {
 	if o.rounds != 5 || o.duration != 5*time.Second || o.connections != 64 || len(o.scenarios) != len(scenarios) {
 		t.Errorf("got %+v", o)
 	}
-	for _, name := range slices.Concat(subject.Default(), subject.Mixed(), subject.Two()) {
+	for _, name := range slices.Concat(subject.Default(), subject.Mixed(), subject.Two(), subject.Files()) {
 		if !slices.Contains(o.subjects, name) {
 			t.Errorf("%s is not among %q", name, o.subjects)
 		}
@@ -76,6 +76,7 @@ func TestParseOptionsRejects(t *testing.T) {
 
 func TestIncludes(t *testing.T) {
 	plain, mixed, two := findScenario(t, "plain"), findScenario(t, "mix2"), findScenario(t, "two")
+	file := findScenario(t, "static")
 	named := options{named: true}
 	chosen := options{extras: []extra{{"old", "/a"}}}
 	for _, test := range []struct {
@@ -93,6 +94,9 @@ func TestIncludes(t *testing.T) {
 		{named, two, subject.Subject{Name: "ringkit-std-inline"}, true},
 		{named, two, subject.Subject{Name: "uring", Floor: true}, false},
 		{named, mixed, subject.Subject{Name: "uring", Floor: true}, false},
+		{chosen, file, subject.Subject{Name: "ringkit"}, false},
+		{named, file, subject.Subject{Name: "ringkit"}, true},
+		{named, file, subject.Subject{Name: "uring", Floor: true}, false},
 	} {
 		if got := test.o.includes(test.sc, test.s); got != test.want {
 			t.Errorf("%s in %s, subjects named %v: got %v", test.s.Name, test.sc.name, test.o.named, got)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/static"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
 )
@@ -18,6 +19,7 @@ type scenario struct {
 	pipeline int     // requests in one write
 	close    bool    // each request asks for the end of its connection
 	two      bool    // server and load share two processors
+	static   bool    // for a file
 	mix      mixture // some requests take longer than others
 }
 
@@ -39,6 +41,7 @@ var scenarios = []scenario{
 	{name: "pipeline", pipeline: 16},
 	{name: "close", pipeline: 1, close: true},
 	{name: "two", pipeline: 1, two: true},
+	{name: "static", pipeline: 1, static: true},
 	{name: "mix2", pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
 	{name: "mix2-same", pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
 	{name: "mix1s", pipeline: 1, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
@@ -51,7 +54,7 @@ func (s scenario) mixed() bool { return s.mix.share > 0 }
 
 // quickScenarios are those that a quick run takes.
 func quickScenarios() []scenario {
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two })
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static })
 }
 
 func scenarioNames(list []scenario) string {
@@ -94,6 +97,8 @@ func (s scenario) describe(connections int) string {
 	}
 	text += ", one request at a time on each"
 	switch {
+	case s.static:
+		return text + fmt.Sprintf(", for a file of %d KiB", static.Size>>10)
 	case s.two:
 		return text + ", server and load on two processors"
 	case s.mixed():
@@ -120,15 +125,17 @@ func (s scenario) subjects() []string {
 		return subject.Mixed()
 	case s.two:
 		return subject.Two()
+	case s.static:
+		return subject.Files()
 	}
 	return subject.Default()
 }
 
 // suits reports whether the scenario can be measured with the subject. The floors in
-// C do not read the fields of a request and would not close, have no routes, and
+// C do not read the fields of a request and would not close, have no routes and no files, and
 // run on one thread.
 func (s scenario) suits(sub subject.Subject) bool {
-	return !sub.Floor || !s.close && !s.mixed() && !s.two
+	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static
 }
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""

@@ -31,6 +31,13 @@ type Subject struct {
 // of ringkit's server, 0 for its default.
 func (s Subject) Args(loops int) []string { return s.args(loops) }
 
+// With returns the subject with more arguments.
+func (s Subject) With(more ...string) Subject {
+	args := s.args
+	s.args = func(loops int) []string { return append(args(loops), more...) }
+	return s
+}
+
 // recipe says how a subject is made.
 type recipe struct {
 	name   string
@@ -49,6 +56,7 @@ const (
 	plain group = 1 << iota // requests that take nothing
 	mixed                   // with some that take longer
 	two                     // on two processors
+	files                   // for a file
 )
 
 // Names of the subjects that others are compared with.
@@ -72,15 +80,15 @@ var recipes = []recipe{
 		about: "the same on its epoll engine"},
 	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two,
+	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files,
 		about: "this project, net/http handler"},
-	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll,
+	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll, in: files,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-std-inline", source: ringkitSource, args: ringkitArgs("-handler", "std", "-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two,
+	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two | files,
 		about: "net/http of the Go in use"},
-	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two,
+	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two | files,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
 }
 
@@ -118,6 +126,9 @@ func Mixed() []string { return in(mixed) }
 
 // Two is Default for servers that have two processors.
 func Two() []string { return in(two) }
+
+// Files is Default for servers that send a file.
+func Files() []string { return in(files) }
 
 func in(g group) []string {
 	var names []string

@@ -44,7 +44,7 @@ func TestCheckUnknown(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	for _, names := range [][]string{Mixed(), Two()} {
+	for _, names := range [][]string{Mixed(), Two(), Files()} {
 		if !slices.Contains(names, "ringkit-std") || !slices.Contains(names, NetHTTP) {
 			t.Errorf("the two to compare are not among %q", names)
 		}
@@ -73,6 +73,9 @@ func TestBinary(t *testing.T) {
 	}
 	if got := strings.Join(s.Args(1), " "); got != "-addr 127.0.0.1:0 -loops 1 -handler std" {
 		t.Errorf("arguments %q", got)
+	}
+	if got := strings.Join(s.With("-files", "/srv").Args(1), " "); got != "-addr 127.0.0.1:0 -loops 1 -handler std -files /srv" {
+		t.Errorf("arguments %q with more", got)
 	}
 	if _, err := Binary("x", "/nonexistent"); err == nil {
 		t.Error("missing program: no error")

@@ -1,6 +1,6 @@
 // Command fasthttp answers every request with the benchmark's response through
 // github.com/valyala/fasthttp, as a program with no special tuning would; late on
-// the slow routes of package mix.
+// the slow routes of package mix. With -files it serves files, too.
 package main
 
 import (
@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
+	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
@@ -28,10 +31,25 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("listening on", l.Addr())
-	log.Fatal(fasthttp.Serve(l, hello))
+	handler := hello
+	if *files != "" {
+		handler = withFiles(*files)
+	}
+	log.Fatal(fasthttp.Serve(l, handler))
 }
 
 func hello(ctx *fasthttp.RequestCtx) {
 	ctx.SetContentType(client.ContentType)
 	ctx.WriteString(mix.Answer(string(ctx.Path())))
+}
+
+func withFiles(dir string) fasthttp.RequestHandler {
+	files := fasthttp.FSHandler(dir, 1)
+	return func(ctx *fasthttp.RequestCtx) {
+		if strings.HasPrefix(string(ctx.Path()), static.Prefix) {
+			files(ctx)
+			return
+		}
+		hello(ctx)
+	}
 }

@@ -1,6 +1,6 @@
 // Command nethttp answers every request with the benchmark's response through
 // net/http, as a program with no special tuning would; late on
-// the slow routes of package mix.
+// the slow routes of package mix. With -files it serves files, too.
 package main
 
 import (
@@ -13,10 +13,12 @@ import (
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
+	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
@@ -28,7 +30,11 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("listening on", l.Addr())
-	log.Fatal(http.Serve(l, http.HandlerFunc(hello)))
+	var handler http.Handler = http.HandlerFunc(hello)
+	if *files != "" {
+		handler = static.Handler(*files, handler)
+	}
+	log.Fatal(http.Serve(l, handler))
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {

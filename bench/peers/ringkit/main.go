@@ -1,5 +1,5 @@
 // Command ringkit answers every request with the benchmark's response through this
-// project's server; late on the slow routes of package mix.
+// project's server; late on the slow routes of package mix. With -files it serves files, too.
 package main
 
 import (
@@ -10,11 +10,13 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/ringkit/ringkit"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
@@ -23,6 +25,7 @@ func main() {
 	mode := flag.String("mode", "auto", "how handlers run: auto, inline or goroutine")
 	loops := flag.Int("loops", 0, "`number` of event loops; 0 means one for each CPU")
 	kind := flag.String("handler", "native", "native or std, an http.Handler")
+	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
@@ -38,6 +41,10 @@ func main() {
 	}
 	if srv.Handler, err = handler(*kind, srv); err != nil {
 		log.Fatal(err)
+	}
+
+	if *files != "" {
+		srv.Handler = withFiles(*files, srv.Handler)
 	}
 
 	mix.Calibrate()
@@ -94,4 +101,20 @@ func counters(srv *ringkit.Server) []byte {
 		panic(err) // numbers only
 	}
 	return data
+}
+
+// withFiles serves files besides what the handler does, which stays native if it is.
+func withFiles(dir string, h http.Handler) http.Handler {
+	files := static.Handler(dir, h)
+	native, ok := h.(ringkit.HandlerFunc)
+	if !ok {
+		return files
+	}
+	return ringkit.HandlerFunc(func(x *ringkit.Exchange) {
+		if strings.HasPrefix(x.Path(), static.Prefix) {
+			x.Delegate(files)
+			return
+		}
+		native(x)
+	})
 }
