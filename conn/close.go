@@ -45,7 +45,7 @@ func (c *Conn) finish(linger bool) {
 	if c.in != nil && c.flags&flagDelivering == 0 {
 		c.dropInput()
 	}
-	if c.queued == 0 {
+	if c.queued == 0 && c.flags&flagSending == 0 {
 		c.endOutput()
 		return
 	}

@@ -20,7 +20,7 @@ const (
 	phaseStopping               // over for the protocol; waiting for nothing to be in flight
 )
 
-type flag uint16
+type flag uint32
 
 const (
 	flagReceiving  flag = 1 << iota // a receive is in flight
@@ -39,6 +39,7 @@ const (
 	flagQuiet                       // nothing was received or sent since the last sweep
 	flagParked                      // a poll is to wait for input, or does
 	flagPolling                     // a poll is in flight
+	flagBorrowed                    // somebody else writes to it; flagSending is set, too
 
 	flagsIdle = flagQuiet | flagParked
 )

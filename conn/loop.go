@@ -247,7 +247,8 @@ func (l *Loop) end() {
 		}
 		l.table.each(func(c *Conn) {
 			c.stop(l.broken)
-			if c.flags&flagDetached == 0 {
+			// One that is borrowed is lost: nobody knows when it is given back.
+			if c.flags&(flagDetached|flagBorrowed) == 0 {
 				l.orphans = append(l.orphans, int(c.fd))
 			}
 		})
@@ -393,7 +394,11 @@ func (l *Loop) dispatch(e *ring.Completion) {
 	case ring.OpSend:
 		c.sent(e)
 	case ring.OpPoll:
-		c.polled(e)
+		if c.flags&flagPolling != 0 {
+			c.polled(e)
+		} else {
+			c.roomCame()
+		}
 	case ring.OpCancel:
 		c.cancelled()
 	}

@@ -30,7 +30,9 @@ func (c *Conn) Commit(p []byte) {
 	n := len(b.B)
 	b.B = b.B[:n+len(p)]
 	check.That(len(p) == 0 || &b.B[n] == &p[0], "Commit of memory that is not from Reserve")
-	c.wrote(len(p))
+	if c.wrote(len(p)); c.queued == 0 && c.secured == nil {
+		c.dropOutput()
+	}
 }
 
 // Write queues a copy of p, of any length. The caller bounds what is queued by
@@ -146,11 +148,16 @@ func (c *Conn) send() {
 		}
 	}
 	c.inflight++
+	c.limitSend()
+	c.loop.ring.Send(c.token(ring.OpSend), int(c.fd), out.B[done:])
+}
+
+// limitSend ends the connection if its peer takes no data for too long from now on.
+func (c *Conn) limitSend() {
 	if w := c.loop.writeTimeout; w != 0 {
 		c.sendBy = c.loop.now + w
 		c.armTimer(c.sendBy)
 	}
-	c.loop.ring.Send(c.token(ring.OpSend), int(c.fd), out.B[done:])
 }
 
 // sent handles the completion of a send.
