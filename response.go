@@ -244,18 +244,6 @@ func (w *responseWriter) sniff(p []byte) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom: it saves io.Copy a buffer of its own. The
-// reader may use the ResponseWriter too, so it does not read into the answer.
-func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
-	if _, err := w.Write(nil); err != nil {
-		return 0, err
-	}
-	buf := copyBuffers.Get().(*[copyBytes]byte)
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, r, buf[:])
-	copyBuffers.Put(buf)
-	return n, err
-}
-
 const copyBytes = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}

@@ -38,6 +38,8 @@ type worker struct {
 	lastSeen lastSeen
 	draining bool // Shutdown has begun
 
+	simulated bool // its descriptors are no descriptors
+
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64
 	okHead []byte // of a 200 at that time
@@ -50,6 +52,7 @@ func newWorker(srv *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, simulated := ring.(interface{ Simulated() })
 	w := &worker{
 		srv:    srv,
 		engine: engine,
@@ -63,6 +66,7 @@ func newWorker(srv *Server) (*worker, error) {
 		headerTimeout: timeout(srv.ReadHeaderTimeout, DefaultReadHeaderTimeout),
 		readTimeout:   timeout(srv.ReadTimeout, DefaultReadTimeout),
 		idleTimeout:   timeout(srv.IdleTimeout, DefaultIdleTimeout),
+		simulated:     simulated,
 		wallAt:        math.MinInt64 / 2, // long ago: the first look reads the clock
 	}
 	w.lastSeen.stats.Engine = engine
