@@ -45,7 +45,8 @@ func fileIn(r io.Reader) (f file, most int64, limited *io.LimitedReader) {
 
 // ReadFrom implements io.ReaderFrom. What comes from a regular file goes to the client
 // without being copied, where the length of the answer is declared and the connection
-// allows it; otherwise it saves io.Copy a buffer of its own.
+// allows it; otherwise it saves io.Copy a buffer of its own. Who changes the file meanwhile
+// may change what is sent.
 func (w *responseWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	if _, err := w.Write(nil); err != nil {
 		return 0, err

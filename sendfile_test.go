@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -311,12 +315,12 @@ func processorTime(t testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// A source of a pipelined request may find output of the one before waiting, and the
-// body of its own still arriving.
+// A file may be asked for while an answer before waits to be sent, and while a body
+// arrives.
 func TestFileWhileBodyArrives(t *testing.T) {
 	content := pattern(2_000_000)
 	name := sourceFile(t, content)
-	eachKind(t, func(t *testing.T, e engine) {
+	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: std(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {
 				go io.Copy(io.Discard, r.Body)
@@ -328,6 +332,72 @@ func TestFileWhileBodyArrives(t *testing.T) {
 			p.sendAside(ask("GET", "/", "Range: bytes=0-9") + ask("POST", "/", withLength(longBody)) + strings.Repeat("x", longBody))
 			p.expectAnswer(206, content[:10])
 			p.expectAnswer(200, content)
+		}
+	})
+}
+
+// A file goes through a unix socket as well.
+func TestFileThroughUnixSocket(t *testing.T) {
+	content := pattern(3_000_000)
+	name := sourceFile(t, content)
+	eachKind(t, func(t *testing.T, e engine) {
+		path := filepath.Join(t.TempDir(), "socket")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := serve(t, e, &Server{Handler: sends(name)})
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		p := connectPeer(t, "unix", path, 0)
+		for range 3 {
+			p.send(ask("GET", "/"))
+			p.expectAnswer(200, content)
+		}
+		p.Close()
+		s.Close()
+		expect(t, "Serve returning", served)
+	})
+}
+
+// Clients that take parts of a file at the same time, each at its pace, get what they ask
+// for; some go away in the middle.
+func TestFilesAtTheSameTime(t *testing.T) {
+	const clients, requests = 12, 25
+	content := pattern(4_000_000)
+	name := sourceFile(t, content)
+	eachEngine(t, func(t *testing.T, e engine) {
+		s := serve(t, e, &Server{Loops: 2, Handler: sends(name)})
+		var all sync.WaitGroup
+		for i := range clients {
+			all.Go(func() {
+				rng := rand.New(rand.NewPCG(uint64(i), 1))
+				p := connectPeer(t, "tcp", s.addr, 32<<10)
+				for range requests {
+					from := rng.IntN(len(content))
+					to := from + rng.IntN(min(len(content)-from, 1<<(6+rng.IntN(16))))
+					p.send(ask("GET", "/", fmt.Sprintf("Range: bytes=%d-%d", from, to)))
+					switch rng.IntN(20) {
+					case 0:
+						p.r.Discard(rng.IntN(to - from + 1))
+						p.reset()
+						p = connectPeer(t, "tcp", s.addr, 32<<10)
+						continue
+					case 1:
+						time.Sleep(time.Duration(rng.IntN(5)) * time.Millisecond)
+					}
+					a, err := readAnswer(p.r, "GET")
+					if err != nil || a.status != 206 || a.body != content[from:to+1] {
+						t.Errorf("%d to %d: %+v, %v", from, to, a != nil, err)
+						return
+					}
+				}
+				p.Close()
+			})
+		}
+		within(t, "all clients", all.Wait)
+		if !eventually(func() bool { return s.none() && s.conns() == 0 }) {
+			t.Errorf("%d handlers, %d connections", s.Stats().Running, s.conns())
 		}
 	})
 }
