@@ -110,6 +110,7 @@ func (s *session) spawn(c *call, streams bool) bool {
 	c.started = s.c.Start(c, streams)
 	c.seat.Store(counts)
 	if s.w.srv.pool.run(c.runAway) {
+		s.countPredicted()
 		return true
 	}
 	c.started.Cancel()

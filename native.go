@@ -106,7 +106,7 @@ func (n *nativeCall) Detached(c *conn.Conn) {
 	n.seat.take(&n.w.srv.pool)
 	c.Mark(markHandling)
 	n.takeover.begin(n.w.srv, string(n.s.req.Method()), string(n.s.req.RawPath()))
-	n.w.srv.predict.blocked(routeOfPath(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
+	n.w.srv.predict.blocked(routeOfNative(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
 }
 
 // Done implements conn.Call.
@@ -197,7 +197,9 @@ func (s *session) call(h HandlerFunc, body []byte) {
 		w.putNative(n)
 		n.started.Cancel()
 		s.refuse(errSaturated)
+		return
 	}
+	s.countPredicted()
 }
 
 // own copies a request out of the receive buffer, which is used again while the
@@ -224,22 +226,28 @@ func (s *session) goesAway(r *http.Request) bool {
 	case srv.Mode == Inline || srv.predict.none():
 		return false
 	}
-	s.route = routeOfPath(s.req.MethodID(), s.req.RawPath())
-	if !srv.predict.blocks(s.route) {
-		if r == nil {
-			return false
-		}
-		pattern := patternOf(srv.Handler, r)
-		if pattern == "" {
-			return false
-		}
-		s.route = routeOfPattern(s.req.MethodID(), pattern)
-		if !srv.predict.blocks(s.route) {
-			return false
-		}
+	if r == nil {
+		s.route = routeOfNative(s.req.MethodID(), s.req.RawPath())
+		return srv.predict.blocks(s.route)
 	}
-	s.w.count.Predicted++
-	return true
+	s.route = routeOfPath(s.req.MethodID(), s.req.RawPath())
+	if srv.predict.blocks(s.route) {
+		return true
+	}
+	pattern := patternOf(srv.Handler, r)
+	if pattern == "" {
+		return false
+	}
+	s.route = routeOfPattern(s.req.MethodID(), pattern)
+	return srv.predict.blocks(s.route)
+}
+
+// countPredicted counts a handler that goesAway has sent to a goroutine, once it has
+// a place there.
+func (s *session) countPredicted() {
+	if s.route != noRoute {
+		s.w.count.Predicted++
+	}
 }
 
 var errPanic = &http1.Error{Status: 500, Reason: "the handler failed"}

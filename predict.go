@@ -111,8 +111,17 @@ const (
 // routeOfPath takes the beginning of a path for the route. A segment with a digit
 // is taken for an identifier: all such are alike.
 func routeOfPath[T []byte | string](method http1.Method, path T) route {
+	return fold(hashPath(uint64(hashSeed)^uint64(method)*hashPrime, path))
+}
+
+// routeOfNative is routeOfPath for a native handler. One that only delegates is not
+// slow because what it delegates to is: that has a route of its own.
+func routeOfNative(method http1.Method, path []byte) route {
+	return fold(hashPath((uint64(hashSeed)^uint64(method)*hashPrime^'n')*hashPrime, path))
+}
+
+func hashPath[T []byte | string](h uint64, path T) uint64 {
 	const most = 5 // segments
-	h := uint64(hashSeed) ^ uint64(method)*hashPrime
 	segments := 0
 	for i := 0; i < len(path) && segments < most; {
 		end, digits := i+1, false
@@ -131,7 +140,7 @@ func routeOfPath[T []byte | string](method http1.Method, path T) route {
 		i = end
 		segments++
 	}
-	return fold(h)
+	return h
 }
 
 func routeOfPattern(method http1.Method, pattern string) route {
