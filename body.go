@@ -26,6 +26,7 @@ type requestBody struct {
 	err      error       // comes behind buf; nil while more may arrive
 	trailer  http.Header // to be given to the request with the end
 	request  *http.Request
+	begun    bool // Read or Close was called
 	closed   bool
 	timedOut bool  // Read has failed for the deadline
 	dropped  int64 // what arrived for nobody, or was not read
@@ -59,6 +60,7 @@ func gathered(b *http1.Body, chunked bool, data []byte) *requestBody {
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.begun = true
 	for {
 		switch {
 		case b.closed:
@@ -125,7 +127,7 @@ func (b *requestBody) receive() {
 func (b *requestBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
+	b.closed, b.begun = true, true
 	b.dropped += int64(len(b.buf) - b.at)
 	b.at = len(b.buf)
 	b.alarm.stop()
@@ -145,6 +147,17 @@ func (b *requestBody) rest() ([]byte, bool) {
 	b.at = len(b.buf)
 	b.ended()
 	return rest, true
+}
+
+// surrender takes what was not read, for one who takes over the connection: nobody
+// can read it here any more. begun reports whether somebody has tried to read before.
+func (b *requestBody) surrender() (unread []byte, begun bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	unread = slices.Clone(b.buf[b.at:])
+	b.at, b.err, b.trailer = len(b.buf), http.ErrHijacked, nil
+	b.cond.Broadcast()
+	return unread, b.begun
 }
 
 // push adds what has arrived, and reports whether receiving has to stop.

@@ -22,7 +22,7 @@ type detached struct {
 
 // Hijack implements http.Hijacker. The connection is one of the net package, a *tls.Conn with TLS, of
 // which the server knows nothing any more; what it had received already is in the
-// reader.
+// reader, beginning with what was not read of the body.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,7 +74,12 @@ func (c *call) detach() detached {
 			got <- detached{err: errGone}
 			return
 		}
-		cn.Detach(func(fd int, rest []byte, err error) { got <- detached{fd, rest, err} })
+		cn.Detach(func(fd int, rest []byte, err error) {
+			if err == nil && c.body != nil {
+				rest = append(c.unreadBody(), rest...)
+			}
+			got <- detached{fd, rest, err}
+		})
 	})
 	select {
 	case d := <-got:
@@ -87,6 +92,19 @@ func (c *call) detach() detached {
 	default:
 		return detached{err: errServerClosed}
 	}
+}
+
+// unreadBody takes what has arrived of the body and was not read, as it was on the
+// wire. It is called on the loop, which passes nothing more on.
+func (c *call) unreadBody() []byte {
+	unread, begun := c.body.surrender()
+	switch {
+	case !c.s.req.Chunked():
+		return unread
+	case c.s.body.Done() && len(unread) == 0 && begun:
+		return nil // who has read everything has read the last chunk, too
+	}
+	return c.s.body.AppendUnread(nil, unread)
 }
 
 // prefixed reads some bytes first.
