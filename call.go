@@ -250,6 +250,12 @@ func (c *call) answer(cn *conn.Conn) {
 			cn.Abort(os.ErrDeadlineExceeded) // the client takes nothing
 			return
 		}
+		if c.resp.streaming && c.resp.framing == http1.UntilClose {
+			// The client takes the end of the connection for that of the answer
+			// (RFC 9112, section 8): it must not look like one.
+			cn.CloseReset()
+			return
+		}
 		cn.CloseLingering() // after what was sent before
 		return
 	}

@@ -34,6 +34,7 @@ func (f *fakeRing) Connect(ring.Token, int, []byte) {}
 func (f *fakeRing) Poll(ring.Token, int, uint32)    {}
 func (f *fakeRing) Cancel(ring.Token, ring.Token)   {}
 func (f *fakeRing) Shutdown(int, int)               {}
+func (f *fakeRing) Reset(int)                       {}
 func (f *fakeRing) CloseFD(int)                     {}
 func (f *fakeRing) Forget(int)                      {}
 func (f *fakeRing) Release(uint16)                  {}

@@ -23,25 +23,28 @@ const (
 // Close ends the connection once its output has been sent. Input is no longer
 // delivered and Write does nothing from now on. Closed is called with nil when it
 // is over.
-func (c *Conn) Close() { c.finish(false) }
+func (c *Conn) Close() { c.finish(0) }
 
 // CloseLingering is Close for a peer that may still be sending: closing a socket
 // with unread input makes the kernel reset the connection, which can destroy what
 // was sent last before the peer has read it. So only the sending side is ended
 // (RFC 9112 section 9.6), and input is thrown away until the peer ends too, at
 // most LingerTime and LingerBytes.
-func (c *Conn) CloseLingering() { c.finish(true) }
+func (c *Conn) CloseLingering() { c.finish(flagLinger) }
 
-func (c *Conn) finish(linger bool) {
+// CloseReset is Close for a peer that must not take the end of its input for a good
+// one: it sees a reset. What is on its way to it by then may be lost.
+func (c *Conn) CloseReset() { c.finish(flagReset) }
+
+// finish begins the end; how is what is special about it.
+func (c *Conn) finish(how flag) {
 	if c.phase != phaseOpen {
 		return
 	}
 	c.closingBegins()
 	c.phase = phaseFlushing
 	c.deadline = 0
-	if linger {
-		c.flags |= flagLinger
-	}
+	c.flags |= how
 	if c.in != nil && c.flags&flagDelivering == 0 {
 		c.dropInput()
 	}
@@ -54,6 +57,11 @@ func (c *Conn) finish(linger bool) {
 
 // endOutput goes on with closing once everything is sent.
 func (c *Conn) endOutput() {
+	if c.flags&flagReset != 0 {
+		c.loop.ring.Reset(int(c.fd))
+		c.stop(nil)
+		return
+	}
 	if c.endLayer() {
 		return
 	}
@@ -105,7 +113,11 @@ func (c *Conn) stop(err error) {
 	c.deadline, c.sendBy = 0, 0
 	c.loop.wheel.Cancel(&c.timer)
 	if c.inflight > 0 {
-		c.loop.ring.Shutdown(int(c.fd), syscall.SHUT_RDWR)
+		how := syscall.SHUT_RDWR
+		if c.flags&(flagReset|flagSending) == flagReset {
+			how = syscall.SHUT_RD // the other way would say that all is well
+		}
+		c.loop.ring.Shutdown(int(c.fd), how)
 	}
 	c.endIfQuiet()
 	depth := c.loop.calling(c)

@@ -40,6 +40,7 @@ const (
 	flagParked                      // a poll is to wait for input, or does
 	flagPolling                     // a poll is in flight
 	flagBorrowed                    // somebody else writes to it; flagSending is set, too
+	flagReset                       // the peer is to see a reset once flushed
 
 	flagsIdle = flagQuiet | flagParked
 )

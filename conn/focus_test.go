@@ -404,6 +404,26 @@ func TestLingerEndsWithThePeer(t *testing.T) {
 	b.finish()
 }
 
+// CloseReset is never seen as a good end, be there output or input or neither.
+func TestCloseReset(t *testing.T) {
+	for _, output := range []int{0, 1, 300 << 10} {
+		for _, input := range []string{"", "more"} {
+			b := newBench(t, conn.Config{})
+			h := &hooks{}
+			c, peer := b.adopt(h)
+			c.Write(make([]byte, output))
+			c.CloseReset()
+			peer.WriteString(input)
+			b.settle()
+			if h.ends != 1 || h.err != nil || !peer.SawReset() || peer.SawEOF() {
+				t.Errorf("%d bytes: closed %d times with %v; the peer saw reset %v, end %v",
+					output, h.ends, h.err, peer.SawReset(), peer.SawEOF())
+			}
+			b.finish()
+		}
+	}
+}
+
 func TestNoLingerForAPeerThatHasEnded(t *testing.T) {
 	b := newBench(t, conn.Config{})
 	h := &hooks{}

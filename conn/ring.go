@@ -30,6 +30,9 @@ type Ring interface {
 	Cancel(t, target ring.Token)
 	// Shutdown is shutdown(2), at once.
 	Shutdown(fd, how int)
+	// Reset has CloseFD end the connection with a reset, where the protocol below
+	// has one; what the peer has not been sent by then is lost.
+	Reset(fd int)
 	// CloseFD closes a descriptor that has nothing in flight; no completion.
 	CloseFD(fd int)
 	// Forget is CloseFD for a descriptor that stays open, for somebody else.

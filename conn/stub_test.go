@@ -37,6 +37,7 @@ func (r *stub) Connect(ring.Token, int, []byte)    {}
 func (r *stub) Poll(ring.Token, int, uint32)       {}
 func (r *stub) Cancel(t, _ ring.Token)             {}
 func (r *stub) Shutdown(int, int)                  {}
+func (r *stub) Reset(int)                          {}
 func (r *stub) CloseFD(fd int)                     { r.closed = append(r.closed, fd) }
 func (r *stub) Forget(int)                         {}
 func (r *stub) Release(uint16)                     { r.released++ }

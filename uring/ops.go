@@ -145,6 +145,12 @@ func (r *Ring) Cancel(t, target ring.Token) {
 // SHUT_RDWR completes an armed receive with 0.
 func (r *Ring) Shutdown(fd, how int) { _ = unix.Shutdown(fd, how) }
 
+// Reset has CloseFD end a TCP connection with a RST instead of a FIN, see
+// socket(7), SO_LINGER. Other sockets know no such thing.
+func (r *Ring) Reset(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
 // CloseFD closes a descriptor on which no operation is in flight. There is no
 // completion.
 func (r *Ring) CloseFD(fd int) {

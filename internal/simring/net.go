@@ -16,6 +16,7 @@ type file struct {
 	active  bool
 	closing bool // CloseFD was called
 	closed  bool // and carried out
+	resets  bool // the peer is to see a reset
 
 	listening bool
 	backlog   []*file
@@ -311,7 +312,7 @@ func (f *file) close() {
 	}
 	switch p := f.peer; {
 	case p == nil:
-	case len(f.rx) > 0 || f.err != 0 || f.dead:
+	case len(f.rx) > 0 || f.err != 0 || f.dead || f.resets:
 		p.gotReset()
 	default:
 		p.fin = true

@@ -230,6 +230,9 @@ func (r *Ring) Cancel(t, target ring.Token) {
 // Shutdown implements the engine.
 func (r *Ring) Shutdown(fd, how int) { r.stream(fd, "shutdown").shutdown(how) }
 
+// Reset implements the engine.
+func (r *Ring) Reset(fd int) { r.stream(fd, "reset").resets = true }
+
 // CloseFD implements the engine.
 func (r *Ring) CloseFD(fd int) {
 	r.stats.Closes++

@@ -146,6 +146,16 @@ func TestCloseWithUnreadInput(t *testing.T) {
 	}
 }
 
+func TestReset(t *testing.T) {
+	b := newBed(t)
+	b.Reset(b.fd)
+	b.CloseFD(b.fd)
+	b.none()
+	if !b.peer.SawReset() || b.peer.SawEOF() {
+		t.Error("the peer saw no reset")
+	}
+}
+
 func TestCancel(t *testing.T) {
 	b := newBed(t)
 	recv := token(ring.OpRecv, 1)
