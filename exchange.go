@@ -401,8 +401,8 @@ func (x *Exchange) logMisuse(format string, args ...any) {
 func (x *Exchange) answer() (last bool) {
 	s := x.s
 	req := &s.req
-	x.close = x.close || !s.keepAlive()
 	method := req.MethodID()
+	x.close = x.close || !s.keepAlive() || http1.LeavesHTTP(method, x.status)
 	framing := http1.ResponseFraming(method, req.Minor(), x.status, int64(len(x.out)))
 	kind := ""
 	if x.has&hasContentType == 0 && len(x.out) > 0 && http1.BodyAllowed(http1.GET, x.status) {

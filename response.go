@@ -403,7 +403,8 @@ func (w *responseWriter) appendFailure(dst []byte) []byte {
 // when that is unknown.
 func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
 	w.framing = http1.ResponseFraming(w.method, w.minor, w.status, length)
-	w.close = w.close || !w.keepAlive || w.call.w.srv.stopping.Load() || w.framing == http1.UntilClose || w.mustClose.Load()
+	leavesHTTP := http1.LeavesHTTP(w.method, w.status)
+	w.close = w.close || !w.keepAlive || w.call.w.srv.stopping.Load() || w.framing == http1.UntilClose || w.mustClose.Load() || leavesHTTP
 
 	dst = http1.AppendStatusLine(dst, w.status)
 	if w.has&hasServer == 0 {
@@ -416,7 +417,7 @@ func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
 	dst = w.appendType(dst)
 	dst = w.appendFraming(dst, length)
 	switch {
-	case w.status == http.StatusSwitchingProtocols:
+	case leavesHTTP: // a handler that hijacks uses the connection for something else
 	case w.saysKept && !w.close:
 		dst = append(dst, "Connection: keep-alive\r\n"...)
 	default:

@@ -43,6 +43,14 @@ func alwaysEmpty(method Method, status int) bool {
 	return method == HEAD
 }
 
+// LeavesHTTP reports whether what follows a response on its connection is not
+// HTTP/1.1 any more: after 101 (RFC 9110, section 15.2.2), and after CONNECT when
+// it succeeds (RFC 9110, section 9.3.6). A server that cannot go on with the other
+// protocol has to close the connection, since the client is going to use that.
+func LeavesHTTP(method Method, status int) bool {
+	return status == 101 || method == CONNECT && status >= 200 && status < 300
+}
+
 // ResponseFraming returns how to delimit the body of a response, given the
 // method and minor version of the request, the status code, and the length of
 // the content in bytes, -1 if unknown (RFC 9112, sections 6.1 to 6.3).
