@@ -222,9 +222,10 @@ var serverOptions = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}
 // finished is called when a request has been answered completely.
 func (s *session) finished(last bool) {
 	if last {
-		// A client that did not ask for the end may have sent more; it is given
-		// time to read the answer before the connection goes.
-		if s.req.KeepAlive() {
+		// A client that did not ask for the end may have sent more, and one that
+		// was answered early is still sending; it is given time to read the answer
+		// before the connection goes.
+		if s.req.KeepAlive() || s.last || s.step == stepStream {
 			s.c.CloseLingering()
 		} else {
 			s.c.Close()
