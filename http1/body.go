@@ -206,11 +206,7 @@ func (b *Body) addTrailer() *Error {
 		return errTrailerTooLarge
 	}
 	f := b.line.field
-	switch lookup(b.trailer[f.name:f.nameEnd]) {
-	case nameHost, nameContentLength, nameTransferEncoding:
-		// RFC 9110, section 6.5.1: not in trailers, for framing and routing were
-		// decided long before. Were they merged into the header section, they
-		// would be believed.
+	if neverTrailer(b.trailer[f.name:f.nameEnd]) {
 		return errTrailerField
 	}
 	b.trailers = append(b.trailers, f)

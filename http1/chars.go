@@ -32,10 +32,10 @@ func classify() (t [256]uint8) {
 	set("0123456789abcdefABCDEF", hexChar)
 
 	// More than RFC 3986 allows: browsers and tools send quotes, brackets and
-	// braces unencoded. '%' and '?' are legal and looked at one by one; '#'
+	// braces unencoded. '%', '?' and the backslash are looked at one by one; '#'
 	// starts a fragment, which is never sent (RFC 9112, section 3.2).
 	for c := '!'; c <= '~'; c++ {
-		if c != '%' && c != '?' && c != '#' {
+		if c != '%' && c != '?' && c != '\\' && c != '#' {
 			t[c] |= targetChar
 		}
 	}

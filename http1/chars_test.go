@@ -34,7 +34,7 @@ func TestClasses(t *testing.T) {
 		visible := c > ' ' && c < 0x7f
 		for what, pair := range map[string][2]bool{
 			"token":  {class[c]&tokenChar != 0, visible && !strings.ContainsRune("\"(),/:;<=>?@[\\]{}", rune(c))},
-			"target": {class[c]&targetChar != 0, visible && !strings.ContainsRune("#%?", rune(c))},
+			"target": {class[c]&targetChar != 0, visible && !strings.ContainsRune("#%?\\", rune(c))},
 			"host":   {class[c]&hostChar != 0, visible && !strings.ContainsRune("\"#%,/:<>?@[\\]^`{|}", rune(c))},
 			"hex":    {class[c]&hexChar != 0, strings.ContainsRune("0123456789ABCDEFabcdef", rune(c))},
 			"text":   {isText(c), visible || c == ' ' || c == '\t' || c >= 0x80},

@@ -26,12 +26,13 @@ var (
 var (
 	errEmptyLines    = &Error{400, "more than one empty line before the request line"}
 	errMethod        = &Error{400, "method is not a token"}
-	errMethodTooLong = &Error{501, "method too long"}
+	errMethodTooLong = &Error{400, "method too long"}
 	errRequestLine   = &Error{414, "request line too long"}
 	errNoTarget      = &Error{400, "missing request-target"}
 	errNoVersion     = &Error{400, "missing HTTP version"}
 	errTargetChar    = &Error{400, "forbidden character in request-target"}
 	errTargetEscape  = &Error{400, "invalid percent-encoding in request-target"}
+	errTargetNUL     = &Error{400, "encoded NUL in request-target"}
 	errTargetForm    = &Error{400, "invalid request-target"}
 	errTargetHost    = &Error{400, "invalid authority in request-target"}
 	errVersion       = &Error{400, "malformed HTTP version"}
@@ -50,6 +51,7 @@ var (
 	errValueChar      = &Error{400, "control character in field value"}
 	errNoHost         = &Error{400, "missing Host"}
 	errRepeatedHost   = &Error{400, "repeated Host"}
+	errEmptyHost      = &Error{400, "empty Host"}
 	errHost           = &Error{400, "invalid Host"}
 	errLength         = &Error{400, "invalid Content-Length"}
 	errRepeatedLength = &Error{400, "repeated Content-Length"}
@@ -58,6 +60,9 @@ var (
 	errUnknownCoding  = &Error{501, "unsupported transfer coding"}
 	errCodingVersion  = &Error{400, "Transfer-Encoding in an HTTP/1.0 request"}
 	errCodingLength   = &Error{400, "both Transfer-Encoding and Content-Length"}
+	errContent        = &Error{400, "content with a method that has none"}
+	errConnection     = &Error{400, "Connection lists a field that is not for one connection"}
+	errDisguised      = &Error{400, "underscore in the name of a field that delimits the content"}
 	errExpect         = &Error{417, "unsupported expectation"}
 )
 

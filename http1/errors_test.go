@@ -1,6 +1,9 @@
 package http1
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // The reason is what the client gets to read. Here is each of them once, with
 // those that differ only in the byte that is wrong.
@@ -29,6 +32,8 @@ func TestReasons(t *testing.T) {
 		{"GET /\r", errNoVersion},
 		{"GET /#", errTargetChar},
 		{"GET /%zz", errTargetEscape},
+		{"GET /\\", errTargetChar},
+		{"GET /%00", errTargetNUL},
 		{"GET a HTTP/1.1\r\n", errTargetForm},
 		{"GET * HTTP/1.1\r\n", errTargetForm},
 		{"GET http:/ HTTP/1.1\r\n", errTargetForm},
@@ -48,6 +53,14 @@ func TestReasons(t *testing.T) {
 		{line + "\r\n", errNoHost},
 		{line + "Host: a\r\nHost: a\r\n", errRepeatedHost},
 		{line + "Host: @\r\n", errHost},
+		{line + "Host:\r\n", errEmptyHost},
+		{line + "Connection: Host\r\n", errConnection},
+		{line + "Content_Length: 5\r\n", errDisguised},
+		{line + "Content-Length: 05\r\n", errLength},
+		{"TRACE / HTTP/1.1\r\nContent-Length: 5\r\n", errContent},
+		{"CONNECT a:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", errContent},
+		{strings.Repeat("A", 9<<10), errMethodTooLong},
+		{"GET /" + strings.Repeat("A", 9<<10), errRequestLine},
 		{line + "Content-Length: x\r\n", errLength},
 		{line + "Content-Length: 1\r\nContent-Length: 1\r\n", errRepeatedLength},
 		{line + "Transfer-Encoding: \r\n", errCoding},
@@ -83,6 +96,7 @@ func TestReasons(t *testing.T) {
 		{"0\r\nA:\n", errBareLF},
 		{"0\r\n ", errFold},
 		{"0\r\nHost: a\r\n", errTrailerField},
+		{"0\r\nauthorization: a\r\n", errTrailerField},
 	} {
 		lim := Limits{}.Resolve()
 		if d := decodeChunked([]byte(c.input), &lim); d.Err != c.want {

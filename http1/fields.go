@@ -151,6 +151,7 @@ const (
 	nameConnection
 	nameContentLength
 	nameTransferEncoding
+	nameDisguised // Content_Length and Transfer_Encoding
 )
 
 // lookup returns which of the known fields the token name is.
@@ -177,6 +178,11 @@ func lookup(name []byte) knownName {
 		// Of the bytes that can stand in a token, only the two cases of a
 		// letter, or a hyphen, become that letter or hyphen.
 		if c|0x20 != known[i] {
+			if c == '_' && known[i] == '-' && equalFold(name[i+1:], known[i+1:]) {
+				// Gateways that turn names into variables, as CGI does (RFC 3875,
+				// section 4.1.18), take them for the same.
+				return nameDisguised
+			}
 			return unknownName
 		}
 	}

@@ -4,8 +4,13 @@ import "math"
 
 // parseContentLength parses the value of a Content-Length field (RFC 9110,
 // section 8.6): digits only. The RFC lets a recipient accept a list of
-// identical values; senders of those are broken, so this one does not.
+// identical values; senders of those are broken, so this one does not. Nor does it
+// accept zeros in front, which the grammar allows: there are recipients that take
+// such a number for octal, or only look at so many digits.
 func parseContentLength(b []byte) (n int64, ok bool) {
+	if len(b) > 1 && b[0] == '0' {
+		return 0, false
+	}
 	for _, c := range b {
 		d := int64(c) - '0'
 		if d < 0 || d > 9 || n > (math.MaxInt64-d)/10 {
@@ -48,8 +53,16 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 			return errRepeatedHost
 		}
 		r.flags |= sawHost
+		if len(value) == 0 {
+			// RFC 9110, section 4.2.1: an http URI without a host is invalid. An
+			// empty Host does no harm where the target has the authority.
+			if r.hostEnd == 0 {
+				return errEmptyHost
+			}
+			return nil
+		}
 		if !r.knownHost.is(value) {
-			if _, _, ok := parseAuthority(value); !ok && len(value) > 0 {
+			if _, _, ok := parseAuthority(value); !ok {
 				return errHost
 			}
 			r.knownHost.remember(value)
@@ -70,6 +83,9 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 		if !ok {
 			return errLength
 		}
+		if n > 0 && r.neverContent() {
+			return errContent
+		}
 		r.flags |= sawLength
 		r.length = n
 
@@ -88,10 +104,16 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 		if err := parseTransferEncoding(value); err != nil {
 			return err
 		}
+		if r.neverContent() {
+			return errContent
+		}
 		r.flags |= sawChunked
 
+	case nameDisguised:
+		return errDisguised
+
 	case nameConnection:
-		r.acceptConnection(value)
+		return r.acceptConnection(value)
 
 	case nameExpect:
 		// RFC 9110, section 10.1.1.
@@ -110,8 +132,10 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 }
 
 // acceptConnection records the options of a Connection field (RFC 9110,
-// section 7.6.1) that this package knows.
-func (r *Request) acceptConnection(list []byte) {
+// section 7.6.1) that this package knows. An option is the name of a field that an
+// intermediary removes. To have it remove what says where the message ends, or whom
+// it is for, nobody has a reason but to make it and the server disagree.
+func (r *Request) acceptConnection(list []byte) *Error {
 	for more := true; more; {
 		var option []byte
 		option, list, more = nextElement(list)
@@ -122,6 +146,14 @@ func (r *Request) acceptConnection(list []byte) {
 			r.flags |= sawClose
 		case equalFold(option, "upgrade"):
 			r.flags |= sawUpgradeOption
+		case equalFold(option, "content-length"), equalFold(option, "transfer-encoding"), equalFold(option, "host"):
+			return errConnection
 		}
 	}
+	return nil
 }
+
+// neverContent reports whether the method is one whose requests have no content (RFC
+// 9110, sections 9.3.6 and 9.3.8). What looks like some after CONNECT is the tunnel's
+// for one recipient and the request's for another.
+func (r *Request) neverContent() bool { return r.method == CONNECT || r.method == TRACE }

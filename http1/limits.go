@@ -18,8 +18,8 @@ const (
 // shared by any number of goroutines as long as nobody changes them.
 type Limits struct {
 	// RequestLine is the greatest length of the request line in bytes, without
-	// its CRLF. Default 8 KiB. A longer one is a 414, or a 501 when so many
-	// bytes are still in the method (RFC 9112, section 3).
+	// its CRLF. Default 8 KiB. A longer one is a 414, or a 400 when so many
+	// bytes are still in the method.
 	RequestLine int
 
 	// Head is the greatest length of a request head in bytes: an ignored empty

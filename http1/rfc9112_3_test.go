@@ -46,11 +46,17 @@ var targetCases = []requestCase{
 	{"3.2", "fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 	{"3.2", "fragment in the query", "GET /a?b#c HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 	{"3.2", "control character in the query", "GET /a?\x1f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-	{"3.2", "raw characters browsers send", "GET /a|b{c}\"<d>[e]^`\\ HTTP/1.1\r\nHost: a\r\n\r\n", 0},
-	{"3.2", "raw characters in the query", "GET /?a[]=|{}\"<>^` HTTP/1.1\r\nHost: a\r\n\r\n", 0},
+	{"3.2", "raw characters browsers send", "GET /a|b{c}\"<d>[e]^` HTTP/1.1\r\nHost: a\r\n\r\n", 0},
+	// What a browser makes a slash of, another recipient must not take for a letter.
+	{"3.2", "backslash", "GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"3.2", "backslash behind the authority", "GET http://a\\b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"3.2", "raw characters in the query", "GET /?a[]=|{}\"<>^`\\ HTTP/1.1\r\nHost: a\r\n\r\n", 0},
 
 	{"3.2.1", "percent-encoding", "GET /%41%7e%E2%9c%93 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
-	{"3.2.1", "encoded NUL", "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
+	// As nginx does: a path with a NUL ends early for whoever passes it to C.
+	{"3.2.1", "encoded NUL", "GET /a%00.html HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"3.2.1", "encoded NUL in the query", "GET /a?%00 HTTP/1.1\r\nHost: a\r\n\r\n", 0},
+	{"3.2.1", "encoded CRLF", "GET /a%0d%0aB:%20c HTTP/1.1\r\nHost: a\r\n\r\n", 0},
 	{"3.2.1", "percent without digits", "GET /% HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 	{"3.2.1", "percent with one digit", "GET /%4 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 	{"3.2.1", "percent with a wrong first digit", "GET /%g1 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
@@ -122,7 +128,13 @@ var hostCases = []requestCase{
 	{"3.2", "repeated empty Host", "GET / HTTP/1.1\r\nHost:\r\nHost: a\r\n\r\n", 400},
 	{"3.2", "invalid Host in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a b\r\n\r\n", 400},
 	{"3.2", "invalid Host beside absolute-form", "GET http://a/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
-	hostCase("empty", "", 0),
+	// RFC 9112, section 3.3, lets a server reject it, as nginx does. RFC 9110, section
+	// 4.2.1, has an http URI without a host be invalid.
+	hostCase("empty", "", 400),
+	hostCase("whitespace", " \t ", 400),
+	{"3.2", "empty Host in HTTP/1.0", "GET / HTTP/1.0\r\nHost:\r\n\r\n", 400},
+	{"3.2", "empty Host with an asterisk", "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", 400},
+	{"3.2", "two empty Hosts beside absolute-form", "GET http://a/ HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", 400},
 	hostCase("name", "www.example.com", 0),
 	hostCase("port", "www.example.com:8080", 0),
 	hostCase("empty port", "www.example.com:", 0),

@@ -38,6 +38,11 @@ func (r *Request) scanTarget(buf []byte, i int) (end int, more bool, err *Error)
 			if r.query == 0 {
 				r.query = uint32(i)
 			}
+		case c == '\\':
+			// Some take it for a slash, and so see another path.
+			if r.query == 0 {
+				return i, false, errTargetChar
+			}
 		case c == '%':
 			// Percent signs of a query are left to those who decode it: forms
 			// and tools send them bare.
@@ -51,6 +56,10 @@ func (r *Request) scanTarget(buf []byte, i int) (end int, more bool, err *Error)
 				if class[buf[k]]&hexChar == 0 {
 					return i, false, errTargetEscape
 				}
+			}
+			if buf[i+1] == '0' && buf[i+2] == '0' {
+				// It ends the path for whoever keeps strings as C does.
+				return i, false, errTargetNUL
 			}
 			i += 2
 		case c == '\r':
