@@ -167,13 +167,17 @@ func protoName(minor int) string {
 }
 
 // Header returns the value of the first request field with the name, in any case,
-// or "".
+// or "". For Host that is what the method Host returns: a host in the target has
+// precedence over the field (RFC 9112, section 3.2.2).
 func (x *Exchange) Header(name string) string {
 	if x.r != nil {
 		if http.CanonicalHeaderKey(name) == "Host" {
 			return x.r.Host
 		}
 		return x.r.Header.Get(name)
+	}
+	if len(name) == len("Host") && strings.EqualFold(name, "Host") {
+		return x.Host()
 	}
 	v, _ := x.s.req.Get(name)
 	return x.n.names.string(v)
@@ -198,6 +202,9 @@ func (x *Exchange) Headers() iter.Seq2[string, string] {
 		}
 		for i := range x.s.req.NumFields() {
 			name, value := x.s.req.Field(i)
+			if len(name) == len("Host") && strings.EqualFold(string(name), "Host") {
+				value = x.s.req.Host()
+			}
 			if !yield(x.n.names.string(name), x.n.names.string(value)) {
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -89,6 +90,10 @@ func TestExchangeAccessors(t *testing.T) {
 		{"header", line("/") + "X-Some: a\r\nx-some: b\r\n\r\n", "a", func(x *Exchange) any { return x.Header("x-soMe") }},
 		{"missing header", line("/") + "\r\n", "", func(x *Exchange) any { return x.Header("X-Some") }},
 		{"header Host", line("/") + "\r\n", "test:81", func(x *Exchange) any { return x.Header("host") }},
+		{"header Host beside a host of the target", line("http://other/") + "\r\n", "other", func(x *Exchange) any { return x.Header("host") }},
+		{"headers beside a host of the target", line("http://other/") + "\r\n", "map[Host:other]", func(x *Exchange) any {
+			return maps.Collect(x.Headers())
+		}},
 		{"headers", line("/") + "X-A: 1\r\nX-B: 2\r\nX-A:\t3 \r\n\r\n", "[Host=test:81 X-A=1 X-A=3 X-B=2]", func(x *Exchange) any {
 			var all []string
 			for name, value := range x.Headers() {
