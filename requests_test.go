@@ -213,43 +213,57 @@ func askers() HandlerFunc {
 	}
 }
 
-// Each bad request comes alone; between two good ones, of which only the first
-// may be answered; and, if it is short, byte by byte.
 func testBadRequests(t *testing.T, cases []badRequest) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: askers()})
 		for _, c := range cases {
-			t.Run(c.name, func(t *testing.T) {
-				s := s.in(t)
-				for _, front := range []string{"", "/fast", "/slow"} {
-					p := s.dial()
-					in := c.request
-					if front != "" {
-						in = "GET " + front + " HTTP/1.1\r\nHost: first\r\n\r\n" + in
-						in += "GET /after HTTP/1.1\r\nHost: never\r\n\r\n"
-					}
-					p.sendAside(in)
-					if front != "" {
-						p.expectAnswer(200, "GET first"+front+" ")
-					}
-					p.expectRefusal(c.status)
-				}
-				if len(c.request) > 200 {
-					return
-				}
-				p := s.dial()
-				go func() {
-					for i := range len(c.request) {
-						if _, err := io.WriteString(p, c.request[i:i+1]); err != nil {
-							return
-						}
-					}
-				}()
-				p.expectRefusal(c.status)
-			})
+			t.Run(c.name, func(t *testing.T) { s.in(t).expectBad(c) })
 		}
 		s.dial().get("/fast")
 	})
+}
+
+// expectBad sends a bad request alone; between two good ones, of which only the first
+// may be answered; the same in two pieces, of which the second comes when the good one
+// has been answered; and, if it is short, byte by byte.
+func (s *site) expectBad(c badRequest) {
+	s.Helper()
+	const after = "GET /after HTTP/1.1\r\nHost: never\r\n\r\n"
+	p := s.dial()
+	p.sendAside(c.request)
+	p.expectRefusal(c.status)
+	p.Close()
+	for _, front := range []string{"/fast", "/slow"} {
+		p := s.dial()
+		p.sendAside("GET " + front + " HTTP/1.1\r\nHost: first\r\n\r\n" + c.request + after)
+		p.expectAnswer(200, "GET first"+front+" ")
+		p.expectRefusal(c.status)
+		p.Close()
+	}
+	if len(c.request) > 1000 {
+		return
+	}
+	for _, at := range splits(c.request) {
+		p := s.dial()
+		p.send("GET /fast HTTP/1.1\r\nHost: first\r\n\r\n" + c.request[:at])
+		p.expectAnswer(200, "GET first/fast ")
+		p.sendAside(c.request[at:] + after)
+		p.expectRefusal(c.status)
+		p.Close()
+	}
+	if len(c.request) > 200 {
+		return
+	}
+	p = s.dial()
+	defer p.Close()
+	go func() {
+		for i := range len(c.request) {
+			if _, err := io.WriteString(p, c.request[i:i+1]); err != nil {
+				return
+			}
+		}
+	}()
+	p.expectRefusal(c.status)
 }
 
 // in is the same server in a subtest.
@@ -303,6 +317,22 @@ func TestGoodRequests(t *testing.T) {
 		{"head of 64 KiB", getLine + "Host: test\r\nA: " + strings.Repeat("b", 64<<10-35) + "\r\n\r\n", "GET test/ "},
 		{"Content-Length of zero", postHead + "Content-Length: 0\r\n\r\n", "POST test/ "},
 		{"body on GET", getLine + "Host: test\r\nContent-Length: 5\r\n\r\nhello", "GET test/ hello"},
+		{"body on OPTIONS", "OPTIONS / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello", "OPTIONS test/ hello"},
+		{"body on DELETE", "DELETE / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "DELETE test/ hello"},
+		{"body that begins a request", getLine + "Host: test\r\nContent-Length: 28\r\n\r\nGET /not HTTP/1.1\r\nHost: x\r\n", "GET test/ GET /not HTTP/1.1\r\nHost: x\r\n"},
+		{"Content-Length with whitespace around", postHead + "Content-Length:\t 5 \t\r\n\r\nhello", "POST test/ hello"},
+		{"chunked with whitespace around", postHead + "Transfer-Encoding:\t chunked \t\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "POST test/ hello"},
+		{"chunk size with spaces before an extension", chunkedTo + "5 ; a = b\r\nhello\r\n0\r\n\r\n", "POST test/ hello"},
+		{"chunk size of sixteen digits", chunkedTo + "0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", "POST test/ hello"},
+		{"neither length nor chunks", postHead + "\r\n", "POST test/ "},
+		{"TRACE", "TRACE / HTTP/1.1\r\nHost: test\r\n\r\n", "TRACE test/ "},
+		{"Expect on a request without body", getLine + "Host: test\r\nExpect: 100-continue\r\n\r\n", "GET test/ "},
+		{"Upgrade to h2c", getLine + "Host: test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", "GET test/ "},
+		{"Upgrade with a body", postHead + "Connection: upgrade\r\nUpgrade: other\r\nContent-Length: 5\r\n\r\nhello", "POST test/ hello"},
+		{"TE as an option", getLine + "Host: test\r\nConnection: TE\r\nTE: trailers, deflate\r\n\r\n", "GET test/ "},
+		{"empty options", getLine + "Host: test\r\nConnection: , ,\r\n\r\n", "GET test/ "},
+		{"host of the target beside an empty Host", "GET http://other/ HTTP/1.1\r\nHost:\r\n\r\n", "GET other/ "},
+		{"asterisk in absolute-form", "OPTIONS http://other HTTP/1.1\r\nHost: test\r\n\r\n", "OPTIONS other* "},
 		{"body that looks like a request", postHead + "Content-Length: 30\r\n\r\nGET /not HTTP/1.1\r\nHost: x\r\n\r\n", "POST test/ GET /not HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"chunked", chunkedTo + "5\r\nhello\r\n0\r\n\r\n", "POST test/ hello"},
 		{"chunked in capitals", postHead + "Transfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "POST test/ hello"},
