@@ -140,6 +140,8 @@ type blockingWriter struct {
 	b *blocker
 }
 
+func (w *blockingWriter) Unwrap() http.ResponseWriter { return w.responseWriter }
+
 func (w *blockingWriter) WriteHeader(status int) {
 	w.b.within()
 	w.responseWriter.WriteHeader(status)

@@ -160,6 +160,13 @@ func (b *requestBody) surrender() (unread []byte, begun bool) {
 	return unread, b.begun
 }
 
+// allRead reports whether everything has arrived, and been read.
+func (b *requestBody) allRead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed || b.err != nil && b.at == len(b.buf)
+}
+
 // push adds what has arrived, and reports whether receiving has to stop.
 func (b *requestBody) push(p []byte) (stop bool) {
 	b.mu.Lock()

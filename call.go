@@ -43,6 +43,8 @@ type call struct {
 	panicked any
 	stack    []byte
 	hijacked bool
+	channel  *Channel // that it has opened
+	origin   *origin
 	away     bool   // it runs on a goroutine
 	streams  bool   // and reads the body as it arrives
 	last     []byte // the end of the answer, unless the loop makes it
@@ -65,7 +67,7 @@ type call struct {
 // the receive buffer is used again as soon as it returns.
 func newCall(s *session, h http.Handler, body *requestBody) (*call, *http1.Error) {
 	o := s.c.Protocol().(*origin)
-	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body, tls: o.tls}
+	c := &call{w: s.w, s: s, handle: s.c.Handle(), handler: h, body: body, tls: o.tls, origin: o}
 	c.ctx.parent = o.ctx
 	if err := c.newRequest(); err != nil {
 		return nil, err
@@ -202,6 +204,11 @@ func (c *call) Done(cn *conn.Conn) {
 	c.takeover.end(c.w.srv, c.request.Pattern)
 	if c.blocked && c.request.Pattern != "" {
 		c.w.srv.predict.blocked(routeOfPattern(c.resp.method, c.request.Pattern), time.Now())
+	}
+	if c.channel != nil {
+		c.dispose()
+		c.channel.begin(s, cn)
+		return
 	}
 	if cn == nil || cn.Closing() {
 		c.dispose()

@@ -24,6 +24,7 @@ type Exchange struct {
 	n    *nativeCall
 	s    *session      // nil when mounted in a standard handler
 	r    *http.Request // then this is the request
+	w    http.ResponseWriter
 	body []byte
 
 	status   int
@@ -32,6 +33,7 @@ type Exchange struct {
 	out      []byte // body of the answer
 	close    bool
 	delegate http.Handler
+	answered bool // by a channel
 	query    url.Values
 	form     url.Values
 }

@@ -25,10 +25,15 @@ type nativeCall struct {
 	names   interned
 	lines   fieldLines
 
-	route    route
-	began    time.Time // on a goroutine
-	seat     seat
-	takeover takeover
+	route     route
+	began     time.Time // on a goroutine
+	seat      seat
+	takeover  takeover
+	channel   *Channel // that it has opened
+	origin    *origin
+	handle    conn.Handle
+	keepAlive bool // the connection may go on after the answer
+
 	returned bool
 	panicked any
 	stack    []byte
@@ -51,8 +56,9 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 		n.x.n = n
 	}
 	n.s, n.handler = s, h
+	n.origin, n.handle, n.keepAlive = s.c.Protocol().(*origin), s.c.Handle(), s.keepAlive()
 	if s.c.Secured() {
-		n.tls = s.c.Protocol().(*origin).connectionState()
+		n.tls = n.origin.connectionState()
 	}
 	n.x.begin(s, body)
 	return n
@@ -60,7 +66,7 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 
 func (w *worker) putNative(n *nativeCall) {
 	n.x.end()
-	n.s, n.tls = nil, nil
+	n.s, n.tls, n.channel, n.origin = nil, nil, nil, nil
 	if !n.returned {
 		n.panicked, n.stack = nil, nil
 	}
@@ -114,6 +120,12 @@ func (n *nativeCall) Done(c *conn.Conn) {
 	w, s := n.w, n.s
 	n.seat.leave(&w.srv.pool)
 	n.takeover.end(w.srv, "")
+	if ch := n.channel; ch != nil {
+		n.log(c)
+		w.putNative(n)
+		ch.begin(s, c)
+		return
+	}
 	if c == nil || c.Closing() {
 		n.log(nil)
 		w.putNative(n)

@@ -84,6 +84,10 @@ type Server struct {
 	// no limit.
 	MaxBodyBytes int64
 
+	// MaxMessageBytes bounds a message of a WebSocket, after inflation: see
+	// ChannelOptions. Default 4 MiB.
+	MaxMessageBytes int
+
 	// MaxConcurrent bounds the number of handlers that run on goroutines, and
 	// MaxQueued the number of requests that wait for one of them to end: beyond
 	// both the answer is a 503 with Retry-After. A handler that blocked on its loop

@@ -49,11 +49,12 @@ type session struct {
 	req  http1.Request
 	body http1.Body
 
-	head      []byte // copy of the head, where the receive buffer does not last
-	content   []byte // gathered body
-	std       *call  // the standard handler's, while it runs
-	discarded int    // of the body
-	route     route  // as found by goesAway
+	head      []byte   // copy of the head, where the receive buffer does not last
+	content   []byte   // gathered body
+	std       *call    // the standard handler's, while it runs
+	channel   *Channel // that the handler has opened, while it runs
+	discarded int      // of the body
+	route     route    // as found by goesAway
 
 	step  step
 	timed bool // the deadline for the head is set

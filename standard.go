@@ -3,6 +3,7 @@ package ringkit
 import (
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,8 +23,11 @@ func (h HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	x := &Exchange{r: r, body: body, status: http.StatusOK}
+	x := &Exchange{r: r, w: w, body: body, status: http.StatusOK}
 	h(x)
+	if x.answered {
+		return
+	}
 	if x.delegate != nil {
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		x.delegate.ServeHTTP(w, r)
@@ -44,13 +48,22 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, DefaultMaxBodyBytes))
 }
 
+// headerLines goes through field lines.
+func headerLines(lines []byte) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for line := range strings.Lines(string(lines)) {
+			if name, value, ok := strings.Cut(line, ": "); ok && !yield(name, strings.TrimSuffix(value, "\r\n")) {
+				return
+			}
+		}
+	}
+}
+
 // answerStandard writes the answer through a standard writer.
 func (x *Exchange) answerStandard(w http.ResponseWriter) {
 	h := w.Header()
-	for _, line := range strings.SplitAfter(string(x.header), "\r\n") {
-		if name, value, ok := strings.Cut(line, ": "); ok {
-			h.Add(name, strings.TrimSuffix(value, "\r\n"))
-		}
+	for name, value := range headerLines(x.header) {
+		h.Add(name, value)
 	}
 	if x.close {
 		h.Set("Connection", "close")

@@ -41,6 +41,7 @@ type ConnStates struct {
 	Reading   int `json:"reading"`   // a request has arrived in part
 	Handling  int `json:"handling"`  // a request is being handled
 	Streaming int `json:"streaming"` // and its handler reads the body as it arrives
+	Channel   int `json:"channel"`   // it is a Channel: a WebSocket, or an answer sent bit by bit
 	Closing   int `json:"closing"`   // the end has been decided; the last answer is being sent or read
 }
 
@@ -50,12 +51,14 @@ const (
 	markReading
 	markHandling
 	markStreaming
+	markChannel
 )
 
 func connStates(l *conn.Loop) ConnStates {
 	by, closing := l.Marked()
 	return ConnStates{
 		Idle: by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
+		Channel: by[markChannel],
 		Closing: closing,
 	}
 }
@@ -68,6 +71,8 @@ type Counters struct {
 	Responses ResponseCounts `json:"responses" label:"class" help:"Answers given to connections, those of the server itself included, by class of status."`
 	Rejected  uint64         `json:"requests_rejected" help:"Requests answered with an error by the server itself: malformed, too large, too late, too many."`
 	Timeouts  TimeoutCounts  `json:"timeouts" label:"kind" help:"Connections ended because their client took too long."`
+
+	Messages uint64 `json:"websocket_messages" help:"Messages received by WebSockets."`
 
 	Inline    uint64 `json:"handlers_inline" help:"Handlers called on an event loop."`
 	Predicted uint64 `json:"handlers_predicted" help:"Handlers run on goroutines because their route was known to block."`

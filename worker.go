@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/wsock"
 )
 
 const (
@@ -26,17 +27,20 @@ const (
 // worker serves the HTTP connections of one loop: its methods are those of
 // conn.Protocol. All of it belongs to the goroutine that turns the loop.
 type worker struct {
-	srv      *Server
-	engine   LoopEngine
-	loop     *conn.Loop
-	load     atomic.Int64 // connections given to this loop, for balancing
-	spares   []*session
-	natives  []*nativeCall
-	buffers  [][]byte // of responses
-	addrs    []addresses
-	count    Counters // but for those of the loop
-	lastSeen lastSeen
-	draining bool // Shutdown has begun
+	srv       *Server
+	engine    LoopEngine
+	loop      *conn.Loop
+	load      atomic.Int64 // connections given to this loop, for balancing
+	spares    []*session
+	natives   []*nativeCall
+	buffers   [][]byte // of responses
+	addrs     []addresses
+	count     Counters // but for those of the loop
+	callbacks []*callback
+	wsConfigs map[int]*wsock.Config // by limit
+	messages  messageBuffers
+	lastSeen  lastSeen
+	draining  bool // Shutdown has begun
 
 	simulated bool // its descriptors are no descriptors
 
@@ -94,8 +98,11 @@ func (w *worker) appendOK(dst []byte) []byte {
 func (w *worker) drain() {
 	w.draining = true
 	w.loop.Each(func(c *conn.Conn) {
-		if c.State == nil {
+		switch s := c.State.(type) {
+		case nil:
 			c.Close()
+		case *Channel:
+			s.goingAway()
 		}
 	})
 }
@@ -239,7 +246,10 @@ func (w *worker) Drained(c *conn.Conn) {
 		return
 	}
 	if s.step == stepBusy || s.step == stepStream {
-		if s.std != nil {
+		switch {
+		case s.channel != nil:
+			s.channel.drained(c)
+		case s.std != nil:
 			s.std.drained()
 		}
 		return
@@ -306,6 +316,9 @@ func (w *worker) Closed(c *conn.Conn, err error) {
 		return
 	}
 	// A handler is running: the session is its until it has returned.
+	if s.channel != nil {
+		s.channel.lost(err)
+	}
 	if s.std != nil {
 		s.std.gone(err)
 	}
@@ -359,7 +372,7 @@ func (w *worker) recycle(s *session) {
 	}
 	s.c = nil
 	s.req.Reset()
-	s.std = nil
+	s.std, s.channel = nil, nil
 	s.step, s.timed, s.last = stepIdle, false, false
 	s.head, s.content = s.head[:0], s.content[:0]
 	if len(w.spares) < sparesKept {

@@ -65,6 +65,23 @@ func (s Started) Cancel() {
 	}
 }
 
+// Call has the loop run user code that belongs to no connection: Detached and Done get
+// nil. It is run as those of connections are, in order.
+func (l *Loop) Call(call Call) { l.ready = append(l.ready, pending{l.nobody(), call}) }
+
+// Start notes a call that belongs to no connection and that somebody else runs, see
+// Conn.Start.
+func (l *Loop) Start(call Call) Started {
+	l.started++
+	l.spawned, l.lastRun = true, l.now
+	return Started{pending{l.nobody(), call}}
+}
+
+// noSlot is no connection's.
+const noSlot = 1<<32 - 1
+
+func (l *Loop) nobody() Handle { return Handle{loop: l, slot: noSlot} }
+
 type pending struct {
 	handle Handle
 	call   Call
@@ -237,7 +254,7 @@ func (l *Loop) comeBack(me *leader) bool {
 func (l *Loop) detach() {
 	p := l.current
 	l.current = pending{}
-	if c := p.handle.Conn(); c != nil {
+	if c := p.handle.Conn(); c != nil || p.handle.slot == noSlot {
 		p.call.Detached(c)
 	}
 }
@@ -285,7 +302,7 @@ func (l *Loop) serve(me *leader) bool {
 		p := l.ready[l.served]
 		l.ready[l.served] = pending{}
 		l.served++
-		if c := p.handle.Conn(); c == nil || c.phase != phaseOpen {
+		if c := p.handle.Conn(); p.handle.slot != noSlot && (c == nil || c.phase != phaseOpen) {
 			p.call.Done(c)
 			continue
 		}

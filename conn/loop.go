@@ -233,7 +233,7 @@ func (l *Loop) abandonAbove(depth int) {
 }
 
 func (l *Loop) ended() bool {
-	return l.quit && l.listening == 0 && l.table.live == 0 && l.tasks == nil && l.inbox.Empty()
+	return l.quit && l.listening == 0 && l.table.live == 0 && l.served == len(l.ready) && l.tasks == nil && l.inbox.Empty()
 }
 
 // end frees what the loop holds. After a failure of the ring its connections are

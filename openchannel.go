@@ -1,0 +1,314 @@
+package ringkit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/wsock"
+)
+
+var defaultChannel ChannelOptions
+
+// OpenChannel makes a channel of a request that a [Server] serves: a WebSocket if the
+// client asks for one, otherwise an answer over HTTP that is sent bit by bit or later.
+// The fields set in w's header go with it, and over HTTP the status, if WriteHeader was
+// called. w cannot be used any more, not even by the handler.
+//
+// Sending is possible at once; callbacks begin when the handler has returned. When the
+// request cannot become a channel, the client has been told, and the error says why: it is
+// a *wsock.HandshakeError or [ErrNoChannel].
+func OpenChannel(w http.ResponseWriter, r *http.Request, events Events) (*Channel, error) {
+	return defaultChannel.Open(w, r, events)
+}
+
+// OpenChannel is the function OpenChannel for a native handler.
+func (x *Exchange) OpenChannel(events Events) (*Channel, error) {
+	return defaultChannel.OpenExchange(x, events)
+}
+
+// Open is [OpenChannel] with options.
+func (o *ChannelOptions) Open(w http.ResponseWriter, r *http.Request, events Events) (*Channel, error) {
+	rw := ownWriter(w)
+	if rw == nil {
+		http.Error(w, "this server has no channels", http.StatusNotImplemented)
+		return nil, fmt.Errorf("%w: it is not served by a ringkit.Server", ErrNoChannel)
+	}
+	values := func(name string) []string { return r.Header[name] }
+	hs, err := o.handshake(r.Method, r.ProtoAtLeast(1, 1), r.Host, values)
+	if err != nil {
+		refuseHandshake(w, err)
+		return nil, err
+	}
+	ch, err := rw.openChannel(o, events, hs)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+	return ch, err
+}
+
+// OpenExchange is [Exchange.OpenChannel] with options.
+func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, error) {
+	if x.r != nil {
+		return o.openMounted(x, events)
+	}
+	req := &x.s.req
+	values := func(name string) (values []string) {
+		for i := range req.NumFields() {
+			if n, v := req.Field(i); http1.CanonicalName(n) == name {
+				values = append(values, string(v))
+			}
+		}
+		return values
+	}
+	hs, err := o.handshake(x.Method(), req.Minor() > 0, x.Host(), values)
+	if err != nil {
+		e := err.(*wsock.HandshakeError)
+		x.Error(e.Status, e.Reason)
+		for _, f := range e.Fields {
+			x.AddHeader(f[0], f[1])
+		}
+		return nil, err
+	}
+	return x.openChannel(o, events, hs)
+}
+
+// openMounted is for a native handler that is mounted in a standard one.
+func (o *ChannelOptions) openMounted(x *Exchange, events Events) (*Channel, error) {
+	h := x.w.Header()
+	for name, value := range headerLines(x.header) {
+		h.Add(name, value)
+	}
+	if x.status != http.StatusOK {
+		x.w.WriteHeader(x.status)
+	}
+	ch, err := o.Open(x.w, x.r, events)
+	x.answered = true
+	return ch, err
+}
+
+// ownWriter finds this package's writer behind those that wrap it.
+func ownWriter(w http.ResponseWriter) *responseWriter {
+	for {
+		switch t := w.(type) {
+		case *responseWriter:
+			return t
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+func refuseHandshake(w http.ResponseWriter, err error) {
+	var e *wsock.HandshakeError
+	if !errors.As(err, &e) {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	for _, f := range e.Fields {
+		w.Header().Add(f[0], f[1])
+	}
+	http.Error(w, e.Reason, e.Status)
+}
+
+// handshake is what a WebSocket has settled before it is open; nil for HTTP.
+type wsHandshake struct {
+	key, protocol, extensions string
+	agreed                    wsock.Compression
+}
+
+// handshake checks the request for a WebSocket, and returns nil if it is none.
+func (o *ChannelOptions) handshake(method string, http11 bool, host string, values func(string) []string) (*wsHandshake, error) {
+	req := wsock.Request{
+		Method: method, HTTP11: http11,
+		Connection: values("Connection"), Upgrade: values("Upgrade"),
+		Key: values("Sec-Websocket-Key"), Version: values("Sec-Websocket-Version"),
+		Protocol: values("Sec-Websocket-Protocol"),
+	}
+	if !slices.ContainsFunc(req.Upgrade, func(v string) bool { return listHas(v, "websocket") }) {
+		return nil, nil
+	}
+	offered, err := req.Check()
+	if err != nil {
+		return nil, err
+	}
+	if origin := values("Origin"); len(origin) > 0 {
+		allowed := o.CheckOrigin
+		if allowed == nil {
+			allowed = wsock.SameOrigin
+		}
+		if len(origin) > 1 || !allowed(origin[0], host) {
+			return nil, wsock.ErrOrigin
+		}
+	}
+	hs := &wsHandshake{key: strings.TrimSpace(req.Key[0]), protocol: wsock.ChooseProtocol(offered, o.Protocols)}
+	if !o.NoCompression {
+		hs.agreed, hs.extensions, err = o.Compression.Accept(values("Sec-Websocket-Extensions"))
+	}
+	return hs, err
+}
+
+// resolved returns the options with their defaults.
+func (o *ChannelOptions) resolved(srv *Server) *ChannelOptions {
+	if r := o.fixed.Load(); r != nil && r.srv == srv {
+		return r.options
+	}
+	r := &ChannelOptions{
+		Protocols: o.Protocols, CheckOrigin: o.CheckOrigin, Overflow: o.Overflow,
+		MaxMessageBytes: orDefault(o.MaxMessageBytes, orDefault(srv.MaxMessageBytes, DefaultMaxMessageBytes)),
+		HighWater:       orDefault(o.HighWater, DefaultHighWater),
+		LowWater:        orDefault(o.LowWater, DefaultLowWater),
+		PingInterval:    orDefault(o.PingInterval, DefaultPingInterval),
+		PongWait:        orDefault(o.PongWait, DefaultPongWait),
+		CloseWait:       timeout(o.CloseWait, DefaultCloseWait),
+		PollTimeout:     o.PollTimeout,
+		Heartbeat:       orDefault(o.Heartbeat, DefaultHeartbeat),
+	}
+	r.LowWater = min(r.LowWater, r.HighWater)
+	if r.PongWait <= 0 {
+		r.PingInterval = 0 // a Ping that needs no answer finds out nothing
+	}
+	o.fixed.Store(&fixedOptions{srv, r})
+	return r
+}
+
+// fixedOptions are options as they are on a server.
+type fixedOptions struct {
+	srv     *Server
+	options *ChannelOptions
+}
+
+type fixedPointer = atomic.Pointer[fixedOptions]
+
+// newChannel makes a channel, whose head is queued if it is a WebSocket.
+func newChannel(w *worker, o *origin, h conn.Handle, opts *ChannelOptions, events Events, hs *wsHandshake, lines []byte) *Channel {
+	ch := &Channel{w: w, origin: o, handle: h, events: events, opts: opts.resolved(w.srv)}
+	if hs == nil {
+		return ch
+	}
+	ch.ws = &webSocket{agreed: hs.agreed, protocol: hs.protocol, compresses: hs.agreed.Enabled}
+	ch.ws.enc.Init(false, hs.agreed)
+	head := wsock.AppendResponse(make([]byte, 0, 256+len(lines)), hs.key, hs.protocol, hs.extensions)
+	head = appendServer(head, w.srv.Name)
+	head = append(head, lines...)
+	ch.pending = [][]byte{http1.AppendEnd(head)}
+	ch.waiting = len(ch.pending[0])
+	return ch
+}
+
+// openChannel makes a channel of the answer of a standard handler.
+func (w *responseWriter) openChannel(opts *ChannelOptions, events Events, hs *wsHandshake) (*Channel, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.call
+	switch {
+	case w.over.Load():
+		return nil, errReturned
+	case c.hijacked:
+		return nil, http.ErrHijacked
+	case w.streaming || w.written > 0:
+		return nil, fmt.Errorf("%w: it has been answered already", ErrNoChannel)
+	case c.body != nil && !c.body.allRead():
+		return nil, fmt.Errorf("%w: its body has not been read to the end", ErrNoChannel)
+	}
+	if w.status == 0 {
+		w.begin(http.StatusOK)
+	}
+	lines := slices.Clone(w.lines)
+	ch := newChannel(c.w, c.origin, c.handle, opts, events, hs, lines)
+	ch.remote, ch.lead = strings.Clone(c.request.RemoteAddr), c.lead
+	ch.route = routeOfChannel(c.path)
+	if hs == nil {
+		ch.stream = &httpStream{
+			status: w.status, lines: lines, has: w.has, method: w.method, minor: w.minor,
+			keepAlive: w.keepAlive && !w.close,
+		}
+	}
+	c.hijacked, c.channel = true, ch
+	ch.attach(c.s, c.lead)
+	return ch, nil
+}
+
+// openChannel makes a channel of the answer of a native handler.
+func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandshake) (*Channel, error) {
+	n, s := x.n, x.s
+	if n.channel != nil {
+		return nil, http.ErrHijacked
+	}
+	lines := slices.Clone(x.header)
+	ch := newChannel(n.w, n.origin, n.handle, opts, events, hs, lines)
+	ch.remote, ch.lead = x.RemoteAddr(), n.lead
+	ch.route = routeOfChannel(s.req.RawPath())
+	if hs == nil {
+		ch.stream = &httpStream{
+			status: x.status, lines: lines, has: x.has, method: s.req.MethodID(), minor: s.req.Minor(),
+			keepAlive: n.keepAlive && !x.close,
+		}
+	}
+	n.channel = ch
+	ch.attach(s, n.lead)
+	return ch, nil
+}
+
+// attach has the loop know of the channel while its handler still runs.
+func (ch *Channel) attach(s *session, lead conn.Lead) {
+	if lead.Hold() {
+		ch.attached(s)
+		lead.Continue()
+		return
+	}
+	ch.w.loop.Do(func(*conn.Loop) { ch.attached(s) })
+}
+
+func (ch *Channel) attached(s *session) {
+	if c := ch.conn(); c != nil && c.State == s {
+		s.channel = ch
+		ch.handOver(c)
+	}
+}
+
+// begin is called when the handler that opened the channel is over: the session ends,
+// and the channel goes on.
+func (ch *Channel) begin(s *session, c *conn.Conn) {
+	w := ch.w
+	if c == nil || c.Closing() {
+		ch.mu.Lock()
+		err := ch.why.Err
+		ch.mu.Unlock()
+		s.channel = nil
+		s.abandoned(c)
+		ch.over(ch.info(err))
+		return
+	}
+	if ch.ws != nil {
+		w.count.Responses.add(http.StatusSwitchingProtocols)
+	}
+	w.recycle(s)
+	ch.start(c)
+	if w.draining {
+		ch.goingAway()
+	}
+}
+
+// lost is called when the connection is over while the handler still runs.
+func (ch *Channel) lost(err error) {
+	if err == nil {
+		err = io.EOF
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.phase = channelClosing
+	ch.why = wsock.CloseInfo{Code: wsock.CloseAbnormal, Err: err, Remote: true}
+	ch.wakeSenders()
+}
+
+// routeOfChannel is the place of a channel's callbacks in the predictor.
+func routeOfChannel[T []byte | string](path T) route { return routeOfPath(http1.Method(255), path) }
