@@ -26,14 +26,15 @@ var floors = map[string][]string{
 	"uring":    {},
 	"fallback": {},
 
-	"internal/ring":     {},
-	"internal/mapped":   {},
-	"internal/check":    {},
-	"internal/wheel":    {},
-	"internal/inbox":    {},
-	"internal/simring":  {},
-	"internal/ringtest": {},
-	"internal/tlsconn":  {},
+	"internal/ring":       {},
+	"internal/mapped":     {},
+	"internal/check":      {},
+	"internal/wheel":      {},
+	"internal/inbox":      {},
+	"internal/simring":    {},
+	"internal/ringtest":   {},
+	"internal/tlsconn":    {},
+	"internal/proxyproto": {},
 }
 
 // codecs do no I/O: they import nothing that could.
