@@ -41,6 +41,7 @@ const (
 	flagPolling                     // a poll is in flight
 	flagBorrowed                    // somebody else writes to it; flagSending is set, too
 	flagReset                       // the peer is to see a reset once flushed
+	flagHanded                      // SetProtocol was called from Data
 
 	flagsIdle = flagQuiet | flagParked
 )
@@ -96,12 +97,19 @@ func (l *Loop) Adopt(fd int, p Protocol) {
 // Loop returns the connection's loop.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Protocol returns the protocol that Adopt was given.
+// Protocol returns the protocol of the connection.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// SetProtocol hands the connection on to another protocol, whose Open is not called.
-// It gets the input that is not consumed with the next delivery.
-func (c *Conn) SetProtocol(p Protocol) { c.proto = p }
+// SetProtocol has p speak from now on, instead of what spoke so far; neither is
+// told, not even by Open.
+// Called from Data, what that does not consume is delivered to p as soon as it
+// returns. Otherwise kept input is delivered with what arrives next, or by Resume.
+func (c *Conn) SetProtocol(p Protocol) {
+	c.proto = p
+	if c.flags&flagDelivering != 0 {
+		c.flags |= flagHanded
+	}
+}
 
 // FD returns the descriptor. It is the connection's to close.
 func (c *Conn) FD() int { return int(c.fd) }

@@ -172,6 +172,12 @@ func (c *Conn) data(in []byte) int {
 	depth := c.loop.calling(c)
 	c.flags = c.flags&^(flagAgain|flagsIdle) | flagDelivering
 	n := c.proto.Data(c, in)
+	for c.flags&flagHanded != 0 {
+		c.flags &^= flagHanded
+		if n < len(in) && c.phase == phaseOpen && c.flags&(flagHeld|flagCalling) == 0 {
+			n += c.proto.Data(c, in[n:])
+		}
+	}
 	c.flags &^= flagDelivering
 	c.loop.returned(depth)
 	check.That(n >= 0 && n <= len(in), "Data consumed %d of %d bytes", n, len(in))

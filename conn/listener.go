@@ -30,6 +30,8 @@ type Listener struct {
 	retry    time.Duration // the next wait, 0 when accepting works
 	inflight int
 	armed    bool
+	ending   bool // its cancellation is in flight
+	paused   bool
 	closing  bool
 }
 
@@ -72,7 +74,7 @@ func (ln *Listener) token(op ring.Op) ring.Token {
 }
 
 func (ln *Listener) accept() {
-	if ln.armed || ln.closing {
+	if ln.armed || ln.paused || ln.closing {
 		return
 	}
 	ln.armed = true
@@ -92,8 +94,14 @@ func (l *Loop) listenerEvent(slot uint32, e *ring.Completion) {
 	if !e.More() {
 		ln.inflight--
 	}
-	if e.Token.Op() == ring.OpAccept {
+	switch e.Token.Op() {
+	case ring.OpAccept:
 		ln.accepted(e)
+	case ring.OpCancel:
+		ln.ending = false
+		if ln.paused || ln.closing {
+			ln.cancelAccept() // it was armed again in between
+		}
 	}
 	ln.finishIfQuiet()
 }
@@ -173,6 +181,30 @@ func (l *Loop) wakeListeners() {
 	}
 }
 
+// Pause stops accepting, until Resume: who connects meanwhile waits in the backlog
+// of the socket. What the kernel had accepted already is still handed out.
+func (ln *Listener) Pause() {
+	if ln.paused || ln.closing {
+		return
+	}
+	ln.paused = true
+	ln.cancelAccept()
+}
+
+// Resume ends Pause.
+func (ln *Listener) Resume() {
+	ln.paused = false
+	ln.accept()
+}
+
+func (ln *Listener) cancelAccept() {
+	if ln.armed && !ln.ending {
+		ln.ending = true
+		ln.inflight++
+		ln.loop.ring.Cancel(ln.token(ring.OpCancel), ln.token(ring.OpAccept))
+	}
+}
+
 // Close stops accepting and closes the descriptor, once what the kernel had
 // accepted already has been handed out.
 func (ln *Listener) Close() {
@@ -181,10 +213,7 @@ func (ln *Listener) Close() {
 	}
 	ln.closing = true
 	ln.loop.wheel.Cancel(&ln.timer)
-	if ln.armed {
-		ln.inflight++
-		ln.loop.ring.Cancel(ln.token(ring.OpCancel), ln.token(ring.OpAccept))
-	}
+	ln.cancelAccept()
 	ln.finishIfQuiet()
 }
 

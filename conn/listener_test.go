@@ -223,3 +223,63 @@ func TestAcceptErrors(t *testing.T) {
 		}
 	}
 }
+
+// Who connects to a listener that pauses waits in its backlog.
+func TestPauseOfAListener(t *testing.T) {
+	for seed := range uint64(100) {
+		b := newBench(t, conn.Config{})
+		b.sim = simring.New(seed, simring.WithFaults(simring.Faults{EndAccept: 0.3, LateCancel: 0.5, MissCancel: 0.3, Spread: 0.5, Delay: time.Millisecond}))
+		b.loop = conn.NewLoop(conn.Config{Ring: b.sim, Clock: b.sim.Now})
+		fd := b.sim.Listen()
+		accepted := 0
+		ln := b.loop.Listen(fd, conn.ListenerEvents{Accepted: func(fd int) { accepted++; b.loop.Adopt(fd, &hooks{}) }})
+		b.settle()
+		for round := range 5 {
+			ln.Pause()
+			ln.Pause()
+			b.settle()
+			b.sim.Dial(fd)
+			b.sim.Dial(fd)
+			b.sleep(time.Second)
+			if accepted != 2*round {
+				t.Fatalf("seed %d: accepted %d while paused, want %d", seed, accepted, 2*round)
+			}
+			ln.Resume()
+			if round%2 == 1 { // and the cancellation may still be on its way
+				ln.Pause()
+				ln.Resume()
+			}
+			b.settle()
+			if accepted != 2*round+2 {
+				t.Fatalf("seed %d: accepted %d, want %d", seed, accepted, 2*round+2)
+			}
+		}
+		ln.Pause()
+		ln.Close()
+		b.finish()
+	}
+}
+
+// A pause and a want of descriptors do not get in each other's way.
+func TestPauseOfAnExhaustedListener(t *testing.T) {
+	b := newBench(t, conn.Config{})
+	fd := b.sim.Listen()
+	accepted := 0
+	ln := b.loop.Listen(fd, conn.ListenerEvents{Accepted: func(fd int) { accepted++; b.loop.Adopt(fd, &hooks{}) }})
+	b.sim.Exhaust(time.Second)
+	b.sim.Dial(fd)
+	b.settle()
+	ln.Pause()
+	before := b.sim.Stats().Accepts
+	b.sleep(2 * time.Second)
+	if n := b.sim.Stats().Accepts; n != before {
+		t.Errorf("tried %d times while paused", n-before)
+	}
+	ln.Resume()
+	b.settle()
+	if accepted != 1 {
+		t.Errorf("accepted %d connections, want 1", accepted)
+	}
+	ln.Close()
+	b.finish()
+}
