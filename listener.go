@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ringkit/ringkit/conn"
 )
+
+// lookEvery is how often a server looks whether somebody else has closed its
+// listener, of which the system tells nobody.
+const lookEvery = 500 * time.Millisecond
 
 // listener is one listening socket of a server. It accepts on one loop and gives
 // each connection to the loop that has the fewest.
@@ -20,16 +24,18 @@ type listener struct {
 	srv     *Server
 	worker  *worker
 	addr    net.Addr
-	tls     *tls.Config    // nil without
-	ended   chan error     // gets why accepting ended
-	accept  *conn.Listener // set by start, on the loop
-	origins []*origin      // of its connections, by worker
+	tls     *tls.Config     // nil without
+	raw     syscall.RawConn // of the listener that Serve was given
+	ended   chan error      // gets why accepting ended
+	accept  *conn.Listener  // set by start, on the loop
+	origins []*origin       // of its connections, by worker
+	early   int             // connections that came before the socket's options
 }
 
-func newListener(srv *Server, l net.Listener, cfg *tls.Config, ctx context.Context) *listener {
+func newListener(srv *Server, l net.Listener, raw syscall.RawConn, cfg *tls.Config, ctx context.Context) *listener {
 	ln := &listener{
-		srv: srv, addr: l.Addr(), tls: cfg, ended: make(chan error, 1),
-		worker: srv.workers[len(srv.listeners)%len(srv.workers)],
+		srv: srv, addr: l.Addr(), raw: raw, tls: cfg, ended: make(chan error, 1),
+		worker: srv.workers[srv.listened%len(srv.workers)],
 	}
 	for _, w := range srv.workers {
 		ln.origins = append(ln.origins, &origin{worker: w, ctx: ctx, addr: ln.addr})
@@ -56,6 +62,29 @@ func (ln *listener) waits(err error) {
 	}
 }
 
+// wait returns why accepting ended. shared says that others may close the listener.
+func (ln *listener) wait(shared bool) error {
+	if !shared {
+		return <-ln.ended
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ln.ended:
+			return err
+		case <-look.C:
+			if ln.isClosed() {
+				ln.worker.loop.Do(func(*conn.Loop) { ln.close() })
+			}
+		}
+	}
+}
+
+// isClosed reports whether the listener that Serve was given is closed. The socket
+// lives on, of which the loop has a descriptor of its own.
+func (ln *listener) isClosed() bool { return ln.raw.Control(func(uintptr) {}) != nil }
+
 func (ln *listener) endError(err error) error {
 	if err == nil {
 		return net.ErrClosed
@@ -64,6 +93,15 @@ func (ln *listener) endError(err error) error {
 }
 
 func (ln *listener) accepted(fd int) {
+	if ln.isClosed() {
+		ln.accept.Close()
+		syscall.Close(fd)
+		return
+	}
+	if ln.early > 0 {
+		ln.early--
+		setOptions(fd)
+	}
 	o := ln.origins[ln.srv.pick()]
 	if ln.srv.hooked() {
 		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: &peerConn{}}
@@ -95,50 +133,21 @@ func (ln *listener) close() {
 	}
 }
 
-// descriptor returns a duplicate of the listener's descriptor, which becomes the
-// loop's. Socket options set here are inherited by accepted connections, so that
-// none costs a system call of its own.
-func descriptor(l net.Listener) (int, error) {
+// descriptor returns a duplicate of a listener's descriptor, which becomes the loop's.
+func descriptor(l net.Listener) (raw syscall.RawConn, fd int, err error) {
 	sc, ok := l.(syscall.Conn)
 	if !ok {
-		return -1, fmt.Errorf("ringkit: cannot serve on a %T: it has no descriptor; use a TCP or unix listener of the net package, with ServeTLS for TLS", l)
+		return nil, -1, fmt.Errorf("ringkit: cannot serve on a %T: it has no descriptor; use a TCP or unix listener of the net package, with ServeTLS for TLS", l)
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return -1, fmt.Errorf("ringkit: listener %v: %w", l.Addr(), err)
+	if raw, err = sc.SyscallConn(); err != nil {
+		return nil, -1, fmt.Errorf("ringkit: listener %v: %w", l.Addr(), err)
 	}
-	fd := -1
 	var duperr error
 	err = raw.Control(func(s uintptr) {
 		fd, duperr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0)
 	})
 	if err = errors.Join(err, duperr); err != nil {
-		return -1, fmt.Errorf("ringkit: listener %v: %w", l.Addr(), err)
+		return nil, -1, fmt.Errorf("ringkit: listener %v: %w", l.Addr(), err)
 	}
-	if ul, ok := l.(*net.UnixListener); ok {
-		ul.SetUnlinkOnClose(true)
-	}
-	if l.Addr().Network() == "tcp" {
-		// Failing here costs latency at most.
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	}
-	return fd, nil
-}
-
-// listenError adds to the system's words what can be done about them.
-func listenError(err error) error {
-	hint := ""
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "another process listens there; choose another port, or 0 for a free one"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		hint = "this machine has no such address; an empty host listens on all it has"
-	case errors.Is(err, os.ErrPermission):
-		hint = "ports below 1024 need CAP_NET_BIND_SERVICE"
-	}
-	if hint == "" {
-		return fmt.Errorf("ringkit: %w", err)
-	}
-	return fmt.Errorf("ringkit: %w (%s)", err, hint)
+	return raw, fd, nil
 }

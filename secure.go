@@ -37,11 +37,11 @@ func (srv *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := listenOn(addr, srv.UnixMode)
 	if err != nil {
-		return listenError(err)
+		return err
 	}
-	return srv.serve(l, cfg)
+	return srv.serve(l, cfg, false)
 }
 
 // ListenAndServeTLS serves h over TLS on a TCP address with a zero [Server].
@@ -57,7 +57,7 @@ func (srv *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		l.Close()
 		return err
 	}
-	return srv.serve(l, cfg)
+	return srv.serve(l, cfg, true)
 }
 
 // tlsConfig returns the configuration of the server's listeners.

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,9 +42,15 @@ const (
 // has been started; the zero value of each is a safe default. The methods may be
 // called by any goroutine.
 type Server struct {
-	// Addr is the TCP address that ListenAndServe listens on, "host:port"; ""
-	// means ":http". Port 0 lets the system choose: see Addrs.
+	// Addr is what ListenAndServe listens on. "host:port" is a TCP address; "" means
+	// ":http", and port 0 lets the system choose: see Addrs. "unix:/path" is a socket
+	// file, which is removed at the end; one that a server left behind, a socket on
+	// which nobody listens, is replaced. "unix:@name" is an abstract name (unix(7)).
 	Addr string
+
+	// UnixMode is the mode of the socket file of ListenAndServe, whatever the umask:
+	// connecting takes the permission to write. Default 0600.
+	UnixMode os.FileMode
 
 	// Handler answers the requests; nil means http.DefaultServeMux.
 	Handler http.Handler
@@ -143,6 +150,9 @@ type Server struct {
 	mu         sync.Mutex
 	workers    []*worker
 	listeners  []*listener
+	listened   int           // listeners so far
+	ready      chan struct{} // closed when the first accepts; see readiness
+	readied    sync.Once
 	onShutdown []func()
 	listening  sync.WaitGroup // listeners that accept
 	pool       pool           // handlers on goroutines
@@ -163,38 +173,41 @@ func (srv *Server) ListenAndServe() error {
 	if srv.stopping.Load() {
 		return http.ErrServerClosed
 	}
-	addr := srv.Addr
-	if addr == "" {
-		addr = ":http"
-	}
-	l, err := net.Listen("tcp", addr)
+	l, err := listenOn(srv.Addr, srv.UnixMode)
 	if err != nil {
-		return listenError(err)
+		return err
 	}
-	return srv.Serve(l)
+	return srv.serve(l, nil, false)
 }
 
-// ListenAndServe serves h on a TCP address with a zero [Server].
+// ListenAndServe serves h on an address, as [Server].Addr has it, with a zero Server.
 func ListenAndServe(addr string, h http.Handler) error {
 	srv := &Server{Addr: addr, Handler: h}
 	return srv.ListenAndServe()
 }
 
-// Serve accepts connections on l until the server is shut down or fails. The
-// listener must be one of the net package for TCP or unix sockets; it is closed
-// when Serve returns. Serve may be called several times with different listeners.
-// The error is never nil; it is http.ErrServerClosed after Shutdown or Close.
-// When Engine is IOUring and the kernel has none for this process, the error
-// matches uring.ErrUnavailable and says why.
-func (srv *Server) Serve(l net.Listener) error { return srv.serve(l, nil) }
+// Serve accepts connections on l until the server is shut down or fails, or l is
+// closed. The listener must be one of the net package for TCP or unix sockets; it is
+// closed when Serve returns. Serve may be called several times with different
+// listeners. The error is never nil; it is http.ErrServerClosed after Shutdown or
+// Close. It matches net.ErrClosed when l was closed by somebody else: that is noticed
+// with the next connection, which is not served, and within half a second; the
+// connections there are go on. When Engine is IOUring and the kernel has none for this
+// process, the error matches uring.ErrUnavailable and says why.
+func (srv *Server) Serve(l net.Listener) error { return srv.serve(l, nil, true) }
 
-func (srv *Server) serve(l net.Listener, cfg *tls.Config) error {
+// serve is Serve, with TLS if cfg is not nil; shared says that l may be closed by
+// others.
+func (srv *Server) serve(l net.Listener, cfg *tls.Config, shared bool) error {
 	defer l.Close()
 	ln, err := srv.listen(l, cfg)
 	if err != nil {
 		return err
 	}
-	err = <-ln.ended
+	err = ln.wait(shared)
+	srv.mu.Lock()
+	srv.listeners = slices.DeleteFunc(srv.listeners, func(other *listener) bool { return other == ln })
+	srv.mu.Unlock()
 	if srv.stopping.Load() {
 		return http.ErrServerClosed
 	}
@@ -223,7 +236,7 @@ func (srv *Server) listen(l net.Listener, cfg *tls.Config) (*listener, error) {
 	if err := srv.start(); err != nil {
 		return nil, err
 	}
-	fd, err := descriptor(l)
+	raw, fd, err := descriptor(l)
 	if err != nil {
 		return nil, err
 	}
@@ -235,10 +248,19 @@ func (srv *Server) listen(l net.Listener, cfg *tls.Config) (*listener, error) {
 	}
 	ctx = context.WithValue(ctx, ServerContextKey, srv)
 	ctx = context.WithValue(ctx, http.ServerContextKey, srv.standard)
-	ln := newListener(srv, l, cfg, ctx)
+	ln := newListener(srv, l, raw, cfg, ctx)
+	if l.Addr().Network() == "tcp" {
+		setOptions(fd)
+		ln.early = backlog(fd)
+	}
 	srv.listeners = append(srv.listeners, ln)
+	srv.listened++
 	srv.listening.Add(1)
-	ln.worker.loop.Do(func(loop *conn.Loop) { ln.start(loop, fd) })
+	ready := srv.readiness()
+	ln.worker.loop.Do(func(loop *conn.Loop) {
+		ln.start(loop, fd)
+		srv.readied.Do(func() { close(ready) })
+	})
 	return ln, nil
 }
 
