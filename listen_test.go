@@ -23,7 +23,7 @@ import (
 // listens starts a server with ListenAndServe, which ends with the test.
 func listens(t testing.TB, e engine, srv *Server) *site {
 	t.Helper()
-	s := &site{TB: t, Server: srv, served: make(chan error, 1)}
+	s := &site{TB: t, Server: srv, network: "tcp", served: make(chan error, 1)}
 	srv.newRing = e.newRing
 	srv.ErrorLog = log.New(&s.log, "", 0)
 	go func() { s.served <- srv.ListenAndServe() }()
@@ -284,7 +284,7 @@ func TestSocketOptions(t *testing.T) {
 			peers = append(peers, connectPeer(t, "tcp", l.Addr().String(), 0))
 		}
 		srv := &Server{newRing: e.newRing, Loops: 2, Handler: HandlerFunc(helloNative)}
-		s = &site{TB: t, Server: srv, addr: l.Addr().String(), served: make(chan error, 1)}
+		s = &site{TB: t, Server: srv, network: "tcp", addr: l.Addr().String(), served: make(chan error, 1)}
 		go func() { s.served <- srv.Serve(l) }()
 		for range before {
 			peers = append(peers, s.dial())

@@ -30,6 +30,7 @@ type listener struct {
 	accept  *conn.Listener  // set by start, on the loop
 	origins []*origin       // of its connections, by worker
 	early   int             // connections that came before the socket's options
+	parked  []int           // connections that wait for MaxConns
 }
 
 func newListener(srv *Server, l net.Listener, raw syscall.RawConn, cfg *tls.Config, ctx context.Context) *listener {
@@ -48,6 +49,7 @@ func (ln *listener) start(loop *conn.Loop, fd int) {
 		Accepted:  ln.accepted,
 		Exhausted: ln.waits,
 		Closed: func(err error) {
+			ln.dismiss()
 			ln.ended <- ln.endError(err)
 			ln.srv.listening.Done()
 		},
@@ -102,14 +104,15 @@ func (ln *listener) accepted(fd int) {
 		ln.early--
 		setOptions(fd)
 	}
+	if ln.hasRoom(fd) {
+		ln.adopt(fd)
+	}
+}
+
+// adopt gives a connection to a loop.
+func (ln *listener) adopt(fd int) {
 	o := ln.origins[ln.srv.pick()]
-	if ln.srv.hooked() {
-		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: &peerConn{}}
-	}
-	var p conn.Protocol = o
-	if ln.tls != nil {
-		p = ln.secure(o)
-	}
+	p := ln.protocol(o)
 	if o.worker == ln.worker {
 		o.loop.Adopt(fd, p)
 		return
@@ -117,13 +120,27 @@ func (ln *listener) accepted(fd int) {
 	o.loop.Do(func(l *conn.Loop) { l.Adopt(fd, p) })
 }
 
-// secure returns the protocol of a connection that begins with a handshake. From then
-// on it has an origin of its own.
-func (ln *listener) secure(o *origin) *handshake {
-	if o.peer == nil {
-		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr}
+// protocol returns what a connection speaks first. Where connections have to be told
+// apart it is one of its own, otherwise that of all.
+func (ln *listener) protocol(o *origin) conn.Protocol {
+	var peer *peerConn
+	if ln.srv.hooked() {
+		peer = &peerConn{}
 	}
-	return &handshake{origin: o, cfg: ln.tls}
+	if ln.srv.settles() {
+		a := &arrival{origin: origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: peer}}
+		if a.next = &a.origin; ln.tls != nil {
+			a.next = &handshake{origin: &a.origin, cfg: ln.tls}
+		}
+		return a
+	}
+	if peer != nil || ln.tls != nil {
+		o = &origin{worker: o.worker, ctx: o.ctx, addr: o.addr, peer: peer}
+	}
+	if ln.tls != nil {
+		return &handshake{origin: o, cfg: ln.tls}
+	}
+	return o
 }
 
 // close ends accepting; it runs on the listener's loop.

@@ -51,6 +51,11 @@ func (srv *Server) logHandshake(peer string, err error) {
 		slog.String("remote", peer), slog.Any("error", err))
 }
 
+func (srv *Server) logProxy(peer string, err error) {
+	srv.say(slog.LevelWarn, fmt.Sprintf("connection from %s: %v", peer, err), "PROXY header refused",
+		slog.String("remote", peer), slog.Any("error", err))
+}
+
 // logPanic says what became of a handler that did not return: it panicked, or ended
 // its goroutine when that is nil. Who aborts wants nothing to be said.
 func (srv *Server) logPanic(peer string, panicked any, stack []byte) {

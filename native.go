@@ -107,7 +107,7 @@ func (n *nativeCall) runAway() {
 
 // Detached implements conn.Call.
 func (n *nativeCall) Detached(c *conn.Conn) {
-	peer := peerAddr(c.FD())
+	peer := peerOf(c)
 	n.peer.Store(&peer)
 	n.seat.take(&n.w.srv.pool)
 	c.Mark(markHandling)
@@ -164,7 +164,7 @@ func (n *nativeCall) log(c *conn.Conn) {
 	if p := n.peer.Load(); p != nil {
 		peer = *p
 	} else if c != nil {
-		peer = peerAddr(c.FD())
+		peer = peerOf(c)
 	}
 	n.w.srv.logPanic(peer, n.panicked, n.stack)
 }
@@ -177,7 +177,7 @@ func (n *nativeCall) remoteAddr() string {
 			return *p
 		}
 		if n.lead.Hold() {
-			peer := peerAddr(n.s.c.FD())
+			peer := peerOf(n.s.c)
 			n.lead.Continue()
 			n.peer.Store(&peer)
 			return peer
@@ -199,7 +199,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 		return
 	}
 	n.route = s.route
-	peer := peerAddr(s.c.FD())
+	peer := peerOf(s.c)
 	n.peer.Store(&peer)
 	n.seat.Store(counts)
 	n.started = s.c.Start(n, false)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/tlsconn"
@@ -12,7 +13,7 @@ import (
 
 // origin is the conn.Protocol of the connections that one listener accepted for
 // one loop: the worker, and what requests inherit from their listener. With the
-// hooks of a server each connection has its own.
+// hooks of a server, or as an arrival, each connection has its own.
 type origin struct {
 	*worker
 	ctx  context.Context
@@ -24,6 +25,9 @@ type origin struct {
 
 	tls      *tlsconn.Conn // nil without TLS, with it each connection has its own
 	tlsState *tls.ConnectionState
+
+	told    *told      // by a proxy, nil for the socket's own addresses
+	counted netip.Addr // the client that it counts for, if any
 }
 
 // hooked reports whether connections have to be told apart from the beginning.
@@ -42,8 +46,7 @@ func (o *origin) Open(c *conn.Conn) {
 // meet introduces a connection to the hooks.
 func (o *origin) meet(c *conn.Conn) {
 	o.peer.handle = c.Handle()
-	o.peer.local = localAddr(c.FD(), o.addr)
-	o.peer.remote = remoteAddr(c.FD(), o.addr)
+	o.peer.local, o.peer.remote = o.endpoints(c)
 	if f := o.srv.Hooks.Accepted; f != nil {
 		f(o.peer.remote)
 	}
@@ -69,6 +72,7 @@ func (o *origin) enter(state http.ConnState) {
 
 // Closed implements conn.Protocol.
 func (o *origin) Closed(c *conn.Conn, err error) {
+	o.leave()
 	o.worker.Closed(c, err)
 	if o.peer == nil {
 		return
@@ -79,6 +83,37 @@ func (o *origin) Closed(c *conn.Conn, err error) {
 		o.enter(http.StateClosed)
 	}
 	o.closed(err)
+}
+
+// leave ends what counts the connections of a client.
+func (o *origin) leave() {
+	if o.counted.IsValid() {
+		o.srv.perAddress.leave(o.counted)
+		o.counted = netip.Addr{}
+	}
+}
+
+// peerOf returns the address of the peer of a connection, as requests have it.
+func peerOf(c *conn.Conn) string {
+	if o, ok := c.Protocol().(*origin); ok {
+		return o.peerName(c)
+	}
+	return peerAddr(c.FD())
+}
+
+func (o *origin) peerName(c *conn.Conn) string {
+	if o.told != nil {
+		return o.told.remoteName
+	}
+	return peerAddr(c.FD())
+}
+
+// endpoints returns the addresses of a connection.
+func (o *origin) endpoints(c *conn.Conn) (local, remote net.Addr) {
+	if o.told != nil {
+		return o.told.local, o.told.remote
+	}
+	return localAddr(c.FD(), o.addr), remoteAddr(c.FD(), o.addr)
 }
 
 // changed tells the hooks of a connection's new state.
@@ -109,7 +144,13 @@ func (w *worker) addressesOf(c *conn.Conn) *addresses {
 	h := c.Handle()
 	a := &w.addrs[h.Slot()%addressEntries]
 	if a.handle != h {
-		*a = addresses{h, peerAddr(c.FD()), localAddr(c.FD(), c.Protocol().(*origin).addr)}
+		o := c.Protocol().(*origin)
+		*a = addresses{handle: h, remote: peerOf(c)}
+		if o.told != nil {
+			a.local = o.told.local
+		} else {
+			a.local = localAddr(c.FD(), o.addr)
+		}
 	}
 	return a
 }

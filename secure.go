@@ -125,7 +125,8 @@ func (h *handshake) Data(c *conn.Conn, in []byte) int {
 
 func (h *handshake) begin(c *conn.Conn) {
 	h.handle = c.Handle()
-	h.tls = tlsconn.Server(h.cfg, localAddr(c.FD(), h.addr), remoteAddr(c.FD(), h.addr), h.send)
+	local, remote := h.endpoints(c)
+	h.tls = tlsconn.Server(h.cfg, local, remote, h.send)
 }
 
 func (h *handshake) run(c *conn.Conn) {
@@ -206,7 +207,7 @@ func (h *handshake) failed(c *conn.Conn, err error) {
 		err = errPlainHTTP
 		c.Write(plainHTTP)
 	}
-	h.srv.logHandshake(peerAddr(c.FD()), err)
+	h.srv.logHandshake(h.peerName(c), err)
 	c.CloseLingering()
 }
 

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -102,6 +103,27 @@ type Server struct {
 	MaxConcurrent int
 	MaxQueued     int
 
+	// MaxConns bounds the number of open connections. Further clients wait until one
+	// is closed: in the backlog of the listener, or accepted, where the kernel was
+	// quicker. Connections that were hijacked do not count. Default none: at the
+	// limit of descriptors accepting waits in the same way.
+	MaxConns int
+
+	// MaxConnsPerIP bounds the number of open connections from one IPv4 address, or
+	// one /64 of IPv6; it is that of the client if a PROXY header tells one. Further
+	// ones are answered with a 503 and Retry-After, or closed at once if they speak
+	// TLS or are twice as many. Unix sockets do not count. Default none.
+	MaxConnsPerIP int
+
+	// ProxyProtocol is whether connections begin with a PROXY header; the default is
+	// ProxyOff.
+	ProxyProtocol ProxyProtocol
+
+	// ProxyTrusted are the addresses that may send a PROXY header. nil means those of
+	// this machine's loopback interface; peers of unix sockets, whose mode says who
+	// may connect, are trusted always.
+	ProxyTrusted []netip.Prefix
+
 	// Loops is the number of event loops, each with a thread of its own; 0 means
 	// one for each CPU that the process may use (GOMAXPROCS).
 	Loops int
@@ -134,7 +156,8 @@ type Server struct {
 	// ConnContext, if set, changes the context of the requests of a connection,
 	// which derives from that of its listener. It is called on the event loop,
 	// once for each connection, and must not block. The connection can tell its
-	// addresses and be closed, nothing else.
+	// addresses and be closed, nothing else. A connection that has to send a PROXY
+	// header is introduced when it has, one that MaxConnsPerIP refuses never.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 
 	// ConnState, if set, is called when a connection changes its state, as
@@ -159,6 +182,8 @@ type Server struct {
 	predict    predictor
 	handshakes atomic.Int64 // of TLS, that run now
 	stopping   atomic.Bool  // Shutdown or Close was called
+	gate       *gate        // of MaxConns, nil for none
+	perAddress *perAddress  // of MaxConnsPerIP, nil for none
 	limits     http1.Limits
 	native     HandlerFunc // Handler, if it is one
 	panics     atomic.Uint64
@@ -304,6 +329,12 @@ func (srv *Server) resolve() {
 	}
 	srv.pool.most = orDefault(srv.MaxConcurrent, DefaultMaxConcurrent)
 	srv.pool.mostQueued = max(0, orDefault(srv.MaxQueued, DefaultMaxQueued))
+	if srv.MaxConns > 0 {
+		srv.gate = &gate{most: srv.MaxConns}
+	}
+	if srv.MaxConnsPerIP > 0 {
+		srv.perAddress = &perAddress{most: srv.MaxConnsPerIP, conns: map[netip.Addr]int{}}
+	}
 	srv.limits = http1.Limits{
 		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
 		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),

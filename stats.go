@@ -82,6 +82,9 @@ type Counters struct {
 	Handshakes       uint64 `json:"tls_handshakes" help:"TLS handshakes completed."`
 	Resumed          uint64 `json:"tls_handshakes_resumed" help:"TLS handshakes that resumed a session."`
 	HandshakesFailed uint64 `json:"tls_handshakes_failed" help:"TLS handshakes that failed."`
+
+	Crowded  uint64 `json:"connections_crowded" help:"Connections refused because of MaxConnsPerIP."`
+	BadProxy uint64 `json:"proxy_headers_bad" help:"Connections ended for want of a valid PROXY header."`
 }
 
 // ResponseCounts are numbers of answers by class of status. 1xx is a last answer, such

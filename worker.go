@@ -42,7 +42,8 @@ type worker struct {
 	lastSeen  lastSeen
 	draining  bool // Shutdown has begun
 
-	simulated bool // its descriptors are no descriptors
+	simulated  bool  // its descriptors are no descriptors
+	complained int64 // when, on the loop's clock
 
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64
@@ -300,6 +301,9 @@ func (w *worker) Timeout(c *conn.Conn) {
 // Closed implements conn.Protocol.
 func (w *worker) Closed(c *conn.Conn, err error) {
 	w.load.Add(-1)
+	if w.srv.gate != nil {
+		w.srv.gate.leave()
+	}
 	if err == conn.ErrWriteTimeout {
 		w.count.Timeouts.Write++
 	}
