@@ -26,6 +26,7 @@ func (k *contextKey) String() string { return "ringkit context value " + k.name 
 type callContext struct {
 	parent context.Context
 	local  net.Addr
+	cred   *Credentials // of the peer, nil for TCP
 
 	mu    sync.Mutex
 	done  chan struct{}
@@ -41,8 +42,11 @@ func (c *callContext) Deadline() (time.Time, bool) { return c.parent.Deadline() 
 
 // Value implements context.Context.
 func (c *callContext) Value(key any) any {
-	if key == any(http.LocalAddrContextKey) {
+	switch key {
+	case any(http.LocalAddrContextKey):
 		return c.local
+	case any(credentialsKey):
+		return c.cred
 	}
 	return c.parent.Value(key)
 }

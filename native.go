@@ -22,6 +22,7 @@ type nativeCall struct {
 	lead    conn.Lead
 	tls     *tls.ConnectionState
 	peer    atomic.Pointer[string] // once it is known; the descriptor may not stay the connection's
+	cred    atomic.Pointer[Credentials]
 	names   interned
 	lines   fieldLines
 
@@ -76,6 +77,7 @@ func (w *worker) putNative(n *nativeCall) {
 	}
 	if n.peer.Load() != nil {
 		n.peer.Store(nil)
+		n.cred.Store(nil)
 	}
 	if len(w.natives) < nativesKept {
 		w.natives = append(w.natives, n)
@@ -107,8 +109,7 @@ func (n *nativeCall) runAway() {
 
 // Detached implements conn.Call.
 func (n *nativeCall) Detached(c *conn.Conn) {
-	peer := peerOf(c)
-	n.peer.Store(&peer)
+	n.meet(c)
 	n.seat.take(&n.w.srv.pool)
 	c.Mark(markHandling)
 	n.takeover.begin(n.w.srv, string(n.s.req.Method()), string(n.s.req.RawPath()))
@@ -169,20 +170,36 @@ func (n *nativeCall) log(c *conn.Conn) {
 	n.w.srv.logPanic(peer, n.panicked, n.stack)
 }
 
-// remoteAddr returns the address of the peer. The handler may call it when the loop
+// meet notes who the peer is.
+func (n *nativeCall) meet(c *conn.Conn) {
+	if cred := credentialsOf(c); cred != nil {
+		n.cred.Store(cred)
+	}
+	peer := peerOf(c)
+	n.peer.Store(&peer)
+}
+
+// knows waits until it is known who the peer is. The handler may ask when the loop
 // has gone on without it; the loop, which knows the descriptor, then says so soon.
-func (n *nativeCall) remoteAddr() string {
+func (n *nativeCall) knows() bool {
 	for range 1000 {
-		if p := n.peer.Load(); p != nil {
-			return *p
+		if n.peer.Load() != nil {
+			return true
 		}
 		if n.lead.Hold() {
-			peer := peerOf(n.s.c)
+			n.meet(n.s.c)
 			n.lead.Continue()
-			n.peer.Store(&peer)
-			return peer
+			return true
 		}
 		time.Sleep(100 * time.Microsecond)
+	}
+	return false
+}
+
+// remoteAddr returns the address of the peer.
+func (n *nativeCall) remoteAddr() string {
+	if n.knows() {
+		return *n.peer.Load()
 	}
 	return ""
 }
@@ -199,8 +216,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 		return
 	}
 	n.route = s.route
-	peer := peerOf(s.c)
-	n.peer.Store(&peer)
+	n.meet(s.c)
 	n.seat.Store(counts)
 	n.started = s.c.Start(n, false)
 	s.c.Mark(markHandling)

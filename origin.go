@@ -131,6 +131,7 @@ type addresses struct {
 	handle conn.Handle
 	remote string
 	local  net.Addr
+	cred   *Credentials
 }
 
 const addressEntries = 256 // a power of two
@@ -145,7 +146,7 @@ func (w *worker) addressesOf(c *conn.Conn) *addresses {
 	a := &w.addrs[h.Slot()%addressEntries]
 	if a.handle != h {
 		o := c.Protocol().(*origin)
-		*a = addresses{handle: h, remote: peerOf(c)}
+		*a = addresses{handle: h, remote: peerOf(c), cred: credentialsOf(c)}
 		if o.told != nil {
 			a.local = o.told.local
 		} else {

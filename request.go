@@ -25,7 +25,7 @@ func (c *call) newRequest() *http1.Error {
 		return errTarget
 	}
 	addrs := s.w.addressesOf(s.c)
-	c.ctx.local = addrs.local
+	c.ctx.local, c.ctx.cred = addrs.local, addrs.cred
 	r := http.Request{
 		Method:        methodString(req),
 		URL:           u,
