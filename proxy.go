@@ -12,10 +12,12 @@ import (
 // ProxyProtocol is whether connections begin with a header of the PROXY protocol,
 // version 1 or 2, in which a proxy tells whose connection it passes on
 // (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). From then on, that
-// address is the connection's: in requests, hooks, limits and the log. A header that
-// tells none (UNKNOWN, LOCAL) leaves the connection its own. The header has to be
-// there within ReadHeaderTimeout and may have 4 KiB; it comes in front of a TLS
-// handshake. Who may send one is [Server].ProxyTrusted.
+// address is the connection's: in requests, hooks, limits and the log; a connection
+// that is hijacked has that of its socket. A header that tells none (UNKNOWN, LOCAL)
+// leaves the connection its own. The header has to be there within ReadHeaderTimeout
+// and may have 4 KiB; it comes in front of a TLS handshake. Without a valid one the
+// connection is closed, with a line in the log (at most one a second for each loop),
+// and counted in Stats. Who may send one is [Server].ProxyTrusted.
 type ProxyProtocol uint8
 
 const (
