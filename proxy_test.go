@@ -1,6 +1,7 @@
 package ringkit
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -333,6 +334,31 @@ func TestShutdownInAProxyHeader(t *testing.T) {
 				if got := p.rest(); got != "" {
 					t.Errorf("answered with %q", got)
 				}
+			}
+		}
+	})
+}
+
+// The header comes in front of a TLS handshake, in pieces or in one with it.
+func TestProxyInFrontOfTLS(t *testing.T) {
+	onEngines(t, []engine{*engineNamed("uring over TLS"), *engineNamed("epoll over TLS")}, func(t *testing.T, e engine) {
+		s := serve(t, e, &Server{ProxyProtocol: ProxyRequired, MaxConnsPerIP: 1, Handler: addressHandler})
+		for _, cut := range pieces {
+			raw := connectPeer(t, "tcp", s.addr, 0)
+			raw.send(cut(proxyV1)...)
+			p := &peer{t, secured(t, raw.Conn), nil}
+			p.r = bufio.NewReader(p.Conn)
+			p.send(ask("GET", "/native"))
+			p.expectAnswer(200, "203.0.113.7:4321")
+
+			crowd := connectPeer(t, "tcp", s.addr, 0)
+			crowd.send(proxyV1)
+			if got, _ := io.ReadAll(crowd.r); len(got) != 0 {
+				t.Errorf("beyond the limit, over TLS: %q", got)
+			}
+			p.Close()
+			if !eventually(func() bool { return s.conns() == 0 }) {
+				t.Errorf("%d connections are left", s.conns())
 			}
 		}
 	})
