@@ -199,7 +199,7 @@ func TestWebSocketEcho(t *testing.T) {
 // Messages of all sizes, many in one piece, and each split in two.
 func TestWebSocketMessages(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
-		s := serve(t, e, &Server{Handler: channelsWith(&ChannelOptions{}, func() Events { return Events{Message: echo} })})
+		s := serve(t, e, &Server{Handler: channelsWith(&ChannelOptions{Overflow: OverflowWait}, func() Events { return Events{Message: echo} })})
 		for _, compressed := range []bool{false, true} {
 			p := s.webSocket("/native", compressed)
 			for _, n := range []int{0, 1, 125, 126, 4096, 65535, 65536, 300_000, 1 << 20} {
