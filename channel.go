@@ -47,6 +47,7 @@ type Channel struct {
 	drain    bool      // Drained is to be called
 	held     bool      // by Pause
 	ended    bool      // Close was called, or is about to be
+	groups   []*members
 }
 
 type channelPhase uint8
@@ -142,6 +143,10 @@ type ChannelOptions struct {
 
 	// CloseWait is how long the closing handshake of a WebSocket may take. Default 5 s.
 	CloseWait time.Duration
+
+	// LongPoll makes the first message on an HTTP channel the whole answer, as SendLast
+	// does, so that the client asks again for the next.
+	LongPoll bool
 
 	// PollTimeout is how long an HTTP channel may be without anything to send: then
 	// it is answered with a 204 and closed with [ErrPollTimeout]. 0 means for ever.
@@ -324,6 +329,7 @@ func (ch *Channel) send(ctx context.Context, m wsock.Message, overflow Overflow,
 	if err := ch.admit(ctx, len(m.Data), overflow); err != nil {
 		return err
 	}
+	last = last || ch.stream != nil && ch.opts.LongPoll
 	z := ch.deflater(len(m.Data))
 	err := ch.enqueue(ch.size(len(m.Data)), func(dst []byte) []byte { return ch.encode(dst, m, z, last) })
 	putDeflater(z)
@@ -492,6 +498,7 @@ func putDeflater(z *wsock.Deflater) {
 type Prepared struct {
 	m      wsock.Message
 	frames *wsock.Prepared
+	event  func() []byte // m as the data of an event
 }
 
 // Prepare prepares m, which it copies.
@@ -502,7 +509,18 @@ func Prepare(m wsock.Message) *Prepared {
 		defer deflaters.Put(z)
 	}
 	m.Data = append([]byte(nil), m.Data...)
-	return &Prepared{m, wsock.Prepare(m, z)}
+	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(func() []byte {
+		e := ServerEvent{Data: string(m.Data)}
+		return e.Append(nil)
+	})}
+}
+
+// over returns the message as it goes over an answer.
+func (p *Prepared) over(s *httpStream) wsock.Message {
+	if s.events {
+		return wsock.Message{Kind: wsock.Text, Data: p.event()}
+	}
+	return p.m
 }
 
 func (ch *Channel) sendPrepared(p *Prepared, overflow Overflow) error {
@@ -512,7 +530,12 @@ func (ch *Channel) sendPrepared(p *Prepared, overflow Overflow) error {
 		return err
 	}
 	if ch.ws == nil {
-		return ch.enqueue(ch.size(len(p.m.Data)), func(dst []byte) []byte { return ch.encode(dst, p.m, nil, false) })
+		m, last := p.over(ch.stream), ch.opts.LongPoll
+		err := ch.enqueue(ch.size(len(m.Data)), func(dst []byte) []byte { return ch.encode(dst, m, nil, last) })
+		if last && err == nil {
+			ch.closeLocked(wsock.CloseNormal, "")
+		}
+		return err
 	}
 	frame := ch.ws.enc.Frame(p.frames)
 	if len(ch.pending) == 0 && ch.lead.Hold() {

@@ -118,6 +118,9 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 		return
 	}
 	ch.ended = true
+	for len(ch.groups) > 0 {
+		ch.groups[0].remove(ch)
+	}
 	ch.mu.Lock()
 	ch.phase, ch.why = channelOver, why
 	ch.pending, ch.waiting, ch.unsent = nil, 0, 0

@@ -169,6 +169,7 @@ func (o *ChannelOptions) resolved(srv *Server) *ChannelOptions {
 		PingInterval:    orDefault(o.PingInterval, DefaultPingInterval),
 		PongWait:        orDefault(o.PongWait, DefaultPongWait),
 		CloseWait:       timeout(o.CloseWait, DefaultCloseWait),
+		LongPoll:        o.LongPoll,
 		PollTimeout:     o.PollTimeout,
 		Heartbeat:       orDefault(o.Heartbeat, DefaultHeartbeat),
 	}
