@@ -42,8 +42,10 @@ const (
 	flagBorrowed                    // somebody else writes to it; flagSending is set, too
 	flagReset                       // the peer is to see a reset once flushed
 	flagHanded                      // SetProtocol was called from Data
+	flagLater                       // is in Loop.later or Loop.due
 
-	flagsIdle = flagQuiet | flagParked
+	flagsIdle    = flagQuiet | flagParked
+	flagsNoInput = flagHeld | flagCalling | flagLater // input is kept
 )
 
 // Conn is one connection. An idle one is this struct and nothing else.

@@ -21,7 +21,7 @@ func (c *Conn) wantsInput() bool {
 	}
 	switch c.phase {
 	case phaseOpen:
-		return c.flags&(flagHeld|flagCalling) == 0 || len(c.in)-int(c.taken) < c.loop.inputLimit
+		return c.flags&flagsNoInput == 0 || len(c.in)-int(c.taken) < c.loop.inputLimit
 	case phaseFlushing, phaseLingering:
 		// Also while flushing: a peer that never stops sending would otherwise
 		// never see the end of what it is being told.
@@ -142,7 +142,7 @@ func (c *Conn) arrived(e *ring.Completion) {
 		c.discard(len(e.Buf))
 		return
 	}
-	if len(c.in) > 0 || c.flags&(flagHeld|flagCalling) != 0 {
+	if len(c.in) > 0 || c.flags&flagsNoInput != 0 {
 		c.keep(e.Buf)
 		c.loop.ring.Release(e.BufID)
 		c.deliver()
@@ -187,7 +187,7 @@ func (c *Conn) data(in []byte) int {
 // deliver offers the kept input to the protocol, unless it is held. When that
 // resumes meanwhile, what it then left is offered once more.
 func (c *Conn) deliver() {
-	for c.phase == phaseOpen && c.flags&(flagHeld|flagCalling) == 0 && len(c.in) > 0 {
+	for c.phase == phaseOpen && c.flags&flagsNoInput == 0 && len(c.in) > 0 {
 		n := c.data(c.in[c.taken:])
 		c.taken += uint32(n)
 		if int(c.taken) == len(c.in) || c.phase != phaseOpen && c.phase != phaseDetaching {

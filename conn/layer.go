@@ -84,7 +84,7 @@ func (c *Conn) open(wire []byte) {
 }
 
 func (c *Conn) opened(plain []byte) {
-	if len(c.in) > 0 || c.phase != phaseOpen || c.flags&(flagHeld|flagCalling) != 0 {
+	if len(c.in) > 0 || c.phase != phaseOpen || c.flags&flagsNoInput != 0 {
 		c.keep(plain)
 		c.deliver()
 		return

@@ -355,8 +355,7 @@ func (l *Loop) settle(p pending) {
 	c.flags &^= flagCalling
 	p.call.Done(c)
 	if c.phase == phaseOpen {
-		c.deliver()
-		c.receive()
+		l.goOn(c)
 	}
 }
 

@@ -28,6 +28,11 @@ const (
 	yieldEvery      = int64(8 * time.Millisecond)
 	yieldOften      = int64(time.Millisecond) // while calls run on goroutines
 
+	// fairTime is for how long a turn goes on with the input that a connection has kept
+	// before others wait too long: a pipelining peer has hundreds of requests waiting.
+	fairTime   = int64(time.Millisecond)
+	fairChecks = 8 // calls between two looks at the clock
+
 	// A loop that waits keeps its P until the runtime's monitor takes it away, up to
 	// 10 ms later, and so keeps the goroutines from running that it has started.
 	// For as long as this after the last of them it wakes up to let them run.
@@ -79,6 +84,10 @@ type Loop struct {
 
 	ready   []pending // calls to be run
 	served  int       // of them, have been
+	later   []Handle  // have kept input that is delivered in the next turn
+	due     []Handle  // in this one
+	pieces  int       // of kept input, delivered in this turn behind a call
+	spent   bool      // that took longer than fairTime
 	current pending   // the call that runs or ran last
 	started int       // calls that run on goroutines
 	spawned bool      // one of them since the last yield
@@ -311,6 +320,10 @@ func (l *Loop) turn(me *leader) error {
 		return fmt.Errorf("event loop: %w", err)
 	}
 	l.turns++
+	l.pieces, l.spent = 0, false
+	if len(l.due) == 0 {
+		l.due, l.later = l.later, l.due
+	}
 	before := l.now
 	if l.now = l.clock(); l.now-before > yieldEvery {
 		l.yielded = l.now // it has waited: nobody takes it for a hog
@@ -325,7 +338,7 @@ func (l *Loop) turn(me *leader) error {
 			return nil
 		}
 	}
-	if !l.runTasks(me) {
+	if !l.runTasks(me) || !l.deliverDue(me) {
 		return nil
 	}
 	l.fireTimers()
@@ -353,11 +366,46 @@ func (l *Loop) runTasks(me *leader) (leading bool) {
 	return true
 }
 
+// goOn delivers what a connection has kept while its call ran, or has that done in the
+// next turn, when this one has taken so long that others wait.
+func (l *Loop) goOn(c *Conn) {
+	if len(c.in) > 0 {
+		if l.pieces++; !l.spent && l.pieces%fairChecks == 0 {
+			l.spent = l.clock()-l.now > fairTime
+		}
+		if l.spent && c.flags&flagLater == 0 {
+			c.flags |= flagLater
+			l.later = append(l.later, c.Handle())
+		}
+	}
+	c.deliver()
+	c.receive()
+}
+
+// deliverDue goes on with the connections that have waited for this turn.
+func (l *Loop) deliverDue(me *leader) (leading bool) {
+	for n := len(l.due); n > 0; n = len(l.due) {
+		h := l.due[n-1]
+		l.due = l.due[:n-1]
+		c := h.Conn()
+		if c == nil {
+			continue
+		}
+		c.flags &^= flagLater
+		c.deliver()
+		c.receive()
+		if !l.serve(me) {
+			return false
+		}
+	}
+	return true
+}
+
 // timeout is how long the loop may wait: until the next timer, and not at all with
 // work at hand. That is there when a turn was left in its middle, or when somebody
 // used a connection between two turns.
 func (l *Loop) timeout() time.Duration {
-	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over)+len(l.ready) > 0 || l.ended() {
+	if l.tasks != nil || len(l.dirty)+len(l.starved)+len(l.over)+len(l.ready)+len(l.due)+len(l.later) > 0 || l.ended() {
 		return 0
 	}
 	wait := time.Duration(-1)
