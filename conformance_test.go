@@ -314,6 +314,16 @@ func (e engine) notSecure(t *testing.T, why string) {
 // for what the system has. The network "tls" is TLS over TCP.
 func connectPeer(t testing.TB, network, addr string, window int) *peer {
 	t.Helper()
+	p, err := dialPeer(t, network, addr, window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// dialPeer is connectPeer for goroutines of a test, which close what they get.
+func dialPeer(t testing.TB, network, addr string, window int) (*peer, error) {
 	d := net.Dialer{Timeout: patience}
 	if window > 0 {
 		d.Control = func(_, _ string, c syscall.RawConn) error {
@@ -328,14 +338,13 @@ func connectPeer(t testing.TB, network, addr string, window int) *peer {
 	}
 	c, err := d.Dial(network, addr)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	c.SetDeadline(time.Now().Add(patience))
 	if secure {
 		c = secured(t, c)
 	}
-	t.Cleanup(func() { c.Close() })
-	return &peer{t, c, bufio.NewReaderSize(c, 64<<10)}
+	return &peer{t, c, bufio.NewReaderSize(c, 64<<10)}, nil
 }
 
 // send writes the pieces, each in a system call of its own.
