@@ -327,7 +327,7 @@ func (s *session) streamEnded(err error) {
 		s.std.ctx.cancel(context.Canceled)
 	}
 	s.c.Hold()
-	s.c.SetDeadline(0)
+	s.c.SetDeadline(s.w.lookAfter)
 }
 
 // receiveBody goes on receiving, on the loop.

@@ -170,6 +170,8 @@ type Server struct {
 	clock   func() int64              // nil for the system's; set by tests
 	parking time.Duration             // conn.Config.ParkAfter; set by tests
 
+	lookAfter time.Duration // 0 for the default; set by tests
+
 	mu         sync.Mutex
 	workers    []*worker
 	listeners  []*listener

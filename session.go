@@ -234,6 +234,7 @@ func (s *session) finished(last bool) {
 	} else {
 		s.w.changed(s.c, http.StateIdle)
 	}
+	s.c.SetDeadline(0) // it was for the handler
 	s.step, s.timed, s.last = stepIdle, false, false
 	s.std = nil
 	s.req.Reset()

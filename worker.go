@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
@@ -22,6 +23,10 @@ const (
 	// to contentKept bytes.
 	sparesKept  = 256
 	contentKept = 64 << 10
+
+	// lookAfter is how often a connection is looked at whose handler takes long: the
+	// client may be gone, and nothing says so while input is not received.
+	lookAfter = 5 * time.Second
 )
 
 // worker serves the HTTP connections of one loop: its methods are those of
@@ -49,7 +54,7 @@ type worker struct {
 	wallAt int64
 	okHead []byte // of a 200 at that time
 
-	headerTimeout, readTimeout, idleTimeout time.Duration
+	headerTimeout, readTimeout, idleTimeout, lookAfter time.Duration
 }
 
 func newWorker(srv *Server) (*worker, error) {
@@ -72,6 +77,7 @@ func newWorker(srv *Server) (*worker, error) {
 		readTimeout:   timeout(srv.ReadTimeout, DefaultReadTimeout),
 		idleTimeout:   timeout(srv.IdleTimeout, DefaultIdleTimeout),
 		simulated:     simulated,
+		lookAfter:     orDefault(srv.lookAfter, lookAfter),
 		wallAt:        math.MinInt64 / 2, // long ago: the first look reads the clock
 	}
 	w.lastSeen.stats.Engine = engine
@@ -181,7 +187,7 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 		if s.std != nil {
 			c.Mark(markHandling) // natives do where they take longer than a turn
 		}
-		c.SetDeadline(0)
+		c.SetDeadline(w.lookAfter)
 	}
 }
 
@@ -204,11 +210,11 @@ func (w *worker) streamsStalled() bool {
 func (w *worker) restInStream(c *conn.Conn, s *session) {
 	switch {
 	case c.Held():
-		c.SetDeadline(0) // the handler has something to read
+		c.SetDeadline(w.lookAfter) // the handler has something to read
 	case c.AtEOF():
 		s.streamEnded(io.ErrUnexpectedEOF)
 	case s.std.body.expects():
-		c.SetDeadline(0) // the client waits to be asked for the body
+		c.SetDeadline(w.lookAfter) // the client waits to be asked for the body
 	default:
 		c.SetDeadline(w.readTimeout)
 	}
@@ -277,6 +283,8 @@ func (w *worker) Timeout(c *conn.Conn) {
 		w.count.Timeouts.Read++
 		w.ends(c, errReadTimeout)
 		c.Close()
+	case s.step == stepBusy, s.step == stepStream && (c.Held() || s.std.body.expects()):
+		w.look(c)
 	case s.step == stepStream:
 		w.count.Timeouts.Read++
 		w.ends(c, errReadTimeout)
@@ -296,6 +304,15 @@ func (w *worker) Timeout(c *conn.Conn) {
 		w.ends(c, errReadTimeout)
 		s.reject(errRequestTimeout)
 	}
+}
+
+// look ends a connection whose client is gone while its handler runs.
+func (w *worker) look(c *conn.Conn) {
+	if c.Gone() {
+		c.Abort(syscall.ECONNRESET)
+		return
+	}
+	c.SetDeadline(w.lookAfter)
 }
 
 // Closed implements conn.Protocol.

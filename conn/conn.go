@@ -3,6 +3,8 @@ package conn
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/internal/ring"
 	"github.com/ringkit/ringkit/internal/wheel"
@@ -121,6 +123,15 @@ func (c *Conn) AtEOF() bool { return c.flags&flagEOF != 0 }
 
 // Closing reports whether Close or Abort was called, or the connection failed.
 func (c *Conn) Closing() bool { return c.phase != phaseOpen }
+
+// Gone asks the kernel whether the connection was reset, or is closed in both
+// directions, whatever has been reported: nothing is while receiving is paused, and a
+// multishot receive can miss a reset. It costs a system call.
+func (c *Conn) Gone() bool {
+	p := [1]unix.PollFd{{Fd: c.fd}}
+	n, err := unix.Poll(p[:], 0)
+	return err == nil && n == 1 && p[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
 
 func (c *Conn) token(op ring.Op) ring.Token { return ring.MakeToken(op, c.gen, c.slot) }
 
