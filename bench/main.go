@@ -18,8 +18,9 @@ const overview = `Bench measures HTTP servers on loopback, in this directory:
   go run . [flags]          compare processor time per request, rate and latency
   go run . idle [flags]     memory per idle connection
   go run . churn [flags]    soak: many connections come and go; memory must not grow
+  go run . slow [flags]     processor time that slow clients take
 
-"go run . idle -h" and "go run . churn -h" explain their flags.
+"go run . idle -h" and so on explain their flags.
 `
 
 func main() {
@@ -57,6 +58,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return idleCommand(ctx, args[1:], stdout, stderr)
 		case "churn":
 			return churnCommand(ctx, args[1:], stdout, stderr)
+		case "slow":
+			return slowCommand(ctx, args[1:], stdout, stderr)
 		}
 	}
 	return compareCommand(ctx, args, stdout, stderr)

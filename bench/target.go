@@ -14,13 +14,14 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/subject"
 )
 
-// target is the one server of an idle or churn run.
+// target is the one server of an idle, churn or slow run.
 type target struct {
 	name       string
 	binary     string
 	loops      int
 	serverCPU  int
 	goMaxProcs int
+	more       []string // arguments
 }
 
 func (t *target) addFlags(flags *flag.FlagSet) {
@@ -65,7 +66,7 @@ func (t *target) start(ctx context.Context, dir string, progress io.Writer) (*ru
 	}
 	srv, err := server.Start(ctx, server.Command{
 		Path:       s.Path,
-		Args:       s.Args(t.loops),
+		Args:       append(s.Args(t.loops), t.more...),
 		Env:        s.Env,
 		CPU:        t.serverCPU,
 		GoMaxProcs: t.goMaxProcs,

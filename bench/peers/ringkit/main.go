@@ -26,12 +26,13 @@ func main() {
 	loops := flag.Int("loops", 0, "`number` of event loops; 0 means one for each CPU")
 	kind := flag.String("handler", "native", "native or std, an http.Handler")
 	files := flag.String("files", "", "`directory` to serve files of, see package static")
+	headerTimeout := flag.Duration("header-timeout", 0, "`time` a request head may take; 0 means the server's default")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
 
-	srv := &ringkit.Server{Loops: *loops, Name: "ringkit"}
+	srv := &ringkit.Server{Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout}
 	var err error
 	if srv.Engine, err = ringkit.ParseEngine(*engine); err != nil {
 		log.Fatal(err)
