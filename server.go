@@ -74,7 +74,9 @@ type Server struct {
 	ReadTimeout time.Duration
 
 	// WriteTimeout is how long a client may take no data (at most 64 KiB) that
-	// has been sent to it, before the connection is given up. Default 60 s.
+	// has been sent to it, before the connection is given up. So a client that
+	// reads slowly is given up, too, unless it reads that much in this time once
+	// what the kernel buffers, some MiB, is full. Default 60 s.
 	WriteTimeout time.Duration
 
 	// IdleTimeout is how long a connection may wait for its next request before
