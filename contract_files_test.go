@@ -170,7 +170,7 @@ func TestContractFilesInOrder(t *testing.T) {
 			t.Errorf("HTTP/1.0: %d with %d bytes, want %d", a.status, len(a.body), len(more))
 		}
 		old.expectEnd()
-		half := connectPeer(t, "tcp", s.addr, 64<<10)
+		half := connectPeer(t, s.network, s.addr, 64<<10)
 		half.send(ask("GET", "/more.txt"), ask("GET", "/much.txt"))
 		half.halfClose()
 		half.expectAnswer(200, more)
@@ -279,7 +279,7 @@ func TestContractFileChanges(t *testing.T) {
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
 		resize(t, announced)
-		p := connectPeer(t, "tcp", s.addr, 64<<10)
+		p := connectPeer(t, s.network, s.addr, 64<<10)
 		p.send(smallRequest)
 		p.r.Peek(1)
 		resize(t, announced+1000)
@@ -325,14 +325,14 @@ func TestContractFileNotTaken(t *testing.T) {
 	})
 	play(t, handler, func(t *testing.T, s *stage) {
 		for range 2 {
-			p := connectPeer(t, "tcp", s.addr, 64<<10)
+			p := connectPeer(t, s.network, s.addr, 64<<10)
 			p.send(ask("GET", "/"))
 			p.r.Discard(100_000)
 			p.reset()
 			if err := expect(t, "Copy", copied); err == nil {
 				t.Error("Copy of a file to a client that is gone: no error")
 			}
-			p = connectPeer(t, "tcp", s.addr, 64<<10)
+			p = connectPeer(t, s.network, s.addr, 64<<10)
 			p.send(ask("GET", "/deadline"))
 			if err := expect(t, "Copy", copied); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("Copy of a file to a client that takes nothing: %v, want a timeout", err)

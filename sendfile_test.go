@@ -108,7 +108,7 @@ func TestFileIsNotRead(t *testing.T) {
 					t.Errorf("the file is read from %d next, %v", at, err)
 				}
 			})})
-			p := connectPeer(t, "tcp", s.addr, 64<<10)
+			p := connectPeer(t, s.network, s.addr, 64<<10)
 			for range 3 {
 				p.send(smallRequest)
 				p.expectAnswer(200, content)
@@ -182,7 +182,7 @@ func TestSlowReadersOfFiles(t *testing.T) {
 		s := serve(t, e, &Server{Loops: 1, Handler: sends(name)})
 		peers := make([]*peer, slow)
 		for i := range peers {
-			peers[i] = connectPeer(t, "tcp", s.addr, 64<<10)
+			peers[i] = connectPeer(t, s.network, s.addr, 64<<10)
 			peers[i].send(ask("GET", "/"))
 		}
 		if !eventually(func() bool { return s.Stats().Running == slow }) {
@@ -224,9 +224,9 @@ func TestFileWriteTimeout(t *testing.T) {
 	name := hollow(t, size)
 	eachKind(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Loops: 1, Handler: sends(name), WriteTimeout: 2 * tick})
-		slow := connectPeer(t, "tcp", s.addr, 64<<10)
+		slow := connectPeer(t, s.network, s.addr, 64<<10)
 		slow.send(ask("GET", "/"))
-		dropped := connectPeer(t, "tcp", s.addr, 64<<10)
+		dropped := connectPeer(t, s.network, s.addr, 64<<10)
 		dropped.send(ask("GET", "/"))
 		if !eventually(func() bool { return s.Stats().Running == 2 }) {
 			t.Fatalf("%d handlers wait for their clients, want 2", s.Stats().Running)
@@ -249,7 +249,7 @@ func TestStopWhileFileIsSent(t *testing.T) {
 	for _, mode := range []Mode{Auto, Inline, Goroutine} {
 		eachKind(t, func(t *testing.T, e engine) {
 			s := serve(t, e, &Server{Mode: mode, Handler: sends(name)})
-			p := connectPeer(t, "tcp", s.addr, 64<<10)
+			p := connectPeer(t, s.network, s.addr, 64<<10)
 			p.send(ask("GET", "/"))
 			p.r.Peek(1)
 			done := make(chan error, 1)
@@ -265,7 +265,7 @@ func TestStopWhileFileIsSent(t *testing.T) {
 			}
 
 			s = serve(t, e, &Server{Mode: mode, Handler: sends(name)})
-			p = connectPeer(t, "tcp", s.addr, 64<<10)
+			p = connectPeer(t, s.network, s.addr, 64<<10)
 			p.send(ask("GET", "/"))
 			p.r.Peek(1)
 			within(t, "Close", func() {
@@ -290,7 +290,7 @@ func TestFileForHalfClosedClient(t *testing.T) {
 	name := hollow(t, size)
 	eachKind(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Loops: 1, Handler: sends(name)})
-		p := connectPeer(t, "tcp", s.addr, 64<<10)
+		p := connectPeer(t, s.network, s.addr, 64<<10)
 		p.send(ask("GET", "/"))
 		p.halfClose()
 		p.r.Peek(1)
@@ -328,7 +328,7 @@ func TestFileWhileBodyArrives(t *testing.T) {
 			http.ServeFile(w, r, name)
 		})})
 		for range 5 {
-			p := connectPeer(t, "tcp", s.addr, 64<<10)
+			p := connectPeer(t, s.network, s.addr, 64<<10)
 			p.sendAside(ask("GET", "/", "Range: bytes=0-9") + ask("POST", "/", withLength(longBody)) + strings.Repeat("x", longBody))
 			p.expectAnswer(206, content[:10])
 			p.expectAnswer(200, content)
@@ -372,7 +372,7 @@ func TestFilesAtTheSameTime(t *testing.T) {
 		for i := range clients {
 			all.Go(func() {
 				rng := rand.New(rand.NewPCG(uint64(i), 1))
-				p := connectPeer(t, "tcp", s.addr, 32<<10)
+				p := connectPeer(t, s.network, s.addr, 32<<10)
 				for range requests {
 					from := rng.IntN(len(content))
 					to := from + rng.IntN(min(len(content)-from, 1<<(6+rng.IntN(16))))
@@ -381,7 +381,7 @@ func TestFilesAtTheSameTime(t *testing.T) {
 					case 0:
 						p.r.Discard(rng.IntN(to - from + 1))
 						p.reset()
-						p = connectPeer(t, "tcp", s.addr, 32<<10)
+						p = connectPeer(t, s.network, s.addr, 32<<10)
 						continue
 					case 1:
 						time.Sleep(time.Duration(rng.IntN(5)) * time.Millisecond)
