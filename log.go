@@ -73,6 +73,13 @@ func (srv *Server) logPanic(peer string, panicked any, stack []byte) {
 		"handler panicked", slog.String("panic", fmt.Sprint(panicked)), remote, at)
 }
 
+// logTimer says that the function of a timer panicked, or ended its goroutine.
+func (srv *Server) logTimer(panicked any, stack []byte) {
+	srv.panics.Add(1)
+	srv.say(slog.LevelError, fmt.Sprintf("panic in a timer: %v\n%s", panicked, stack), "timer panicked",
+		slog.String("panic", fmt.Sprint(panicked)), slog.String("stack", string(stack)))
+}
+
 // takeoversSaid is how often handlers that lose their loop are spoken of at most.
 const takeoversSaid = 10 * time.Second
 

@@ -184,10 +184,11 @@ type Server struct {
 	listening  sync.WaitGroup // listeners that accept
 	pool       pool           // handlers on goroutines
 	predict    predictor
-	handshakes atomic.Int64 // of TLS, that run now
-	stopping   atomic.Bool  // Shutdown or Close was called
-	gate       *gate        // of MaxConns, nil for none
-	perAddress *perAddress  // of MaxConnsPerIP, nil for none
+	timers     atomic.Uint32 // made by AfterFunc, to spread them
+	handshakes atomic.Int64  // of TLS, that run now
+	stopping   atomic.Bool   // Shutdown or Close was called
+	gate       *gate         // of MaxConns, nil for none
+	perAddress *perAddress   // of MaxConnsPerIP, nil for none
 	limits     http1.Limits
 	native     HandlerFunc // Handler, if it is one
 	panics     atomic.Uint64

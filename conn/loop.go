@@ -460,6 +460,8 @@ func (l *Loop) fireTimers() {
 		switch {
 		case t == &l.sweeper.timer:
 			l.sweep()
+		case t.Key == timerKey:
+			timerOf(t).fire(l)
 		case t.Key&listenerKey != 0:
 			l.retryAccept(t.Key &^ listenerKey)
 		default:
