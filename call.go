@@ -52,6 +52,7 @@ type call struct {
 	started conn.Started
 	finish  conn.Task
 
+	lent  int64     // sent past the queue, and not yet told to the loop
 	piece conn.Task // a piece of the answer: the runner waits before it posts again
 
 	mu       sync.Mutex

@@ -218,6 +218,7 @@ func (c *call) push(cn *conn.Conn, most int64, send func(done, left int64) (int,
 		switch {
 		case n > 0:
 			done += int64(n)
+			c.lent += int64(n)
 			waited = false
 			if done > sendfileBytes && !cn.Loop().Watched() && c.lead.Hold() {
 				c.lead.Leave() // nobody takes it
@@ -270,20 +271,29 @@ func (c *call) borrow() (lent *conn.Conn) {
 
 // giveBack ends borrow.
 func (c *call) giveBack(cn *conn.Conn) {
+	sent := c.takeLent()
 	if c.lead.Hold() {
-		cn.GiveBack()
+		cn.GiveBack(sent)
 		c.lead.Continue()
 		return
 	}
-	c.w.loop.Do(func(*conn.Loop) { cn.GiveBack() })
+	c.w.loop.Do(func(*conn.Loop) { cn.GiveBack(sent) })
+}
+
+// takeLent returns what has been sent on a borrowed connection and the loop does not
+// know of.
+func (c *call) takeLent() (n int64) {
+	n, c.lent = c.lent, 0
+	return n
 }
 
 // awaitRoom waits until a borrowed connection takes data again, and reports whether it
 // is still there.
 func (c *call) awaitRoom(cn *conn.Conn) bool {
+	sent := c.takeLent()
 	ask := func(*conn.Loop) {
 		c.full = true
-		cn.AwaitRoom()
+		cn.AwaitRoom(sent)
 	}
 	holds := c.lead.Hold()
 	c.mu.Lock()

@@ -162,6 +162,23 @@ func TestStatsCount(t *testing.T) {
 	}
 }
 
+// What goes past the queue counts as sent, also where the loop has not been told yet
+// how much it was: the client is slow, so that it is asked for room.
+func TestStatsOfFiles(t *testing.T) {
+	const size = 8 << 20
+	name := hollow(t, size)
+	eachKind(t, func(t *testing.T, e engine) {
+		s := serve(t, e, &Server{Handler: sends(name)})
+		p := connectPeer(t, s.network, s.addr, 64<<10)
+		p.send(smallRequest)
+		p.discardFile(size, size/2, func() {})
+		var sent uint64
+		if !eventually(func() bool { sent = s.Stats().BytesOut; return sent > size }) {
+			t.Errorf("%d bytes were sent, want more than %d", sent, size)
+		}
+	})
+}
+
 // A handler that blocks is taken over the first time, and predicted the second.
 func TestStatsOfBlockedHandlers(t *testing.T) {
 	eachKind(t, func(t *testing.T, e engine) {

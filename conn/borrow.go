@@ -20,18 +20,22 @@ func (c *Conn) Borrow() bool {
 		return false
 	}
 	c.dropOutput()
-	c.flags |= flagSending | flagBorrowed
+	c.flags = c.flags&^flagQuiet | flagSending | flagBorrowed
 	c.inflight++
 	return true
 }
 
 // AwaitRoom has Drained called when a descriptor that is borrowed takes data again, or
-// may not any more, or the peer has ended its side: the caller finds out by trying.
-// The loop's WriteTimeout bounds the wait. On a connection that is over it does nothing.
-func (c *Conn) AwaitRoom() {
-	if c.phase == phaseStopping {
+// may not any more, or the peer has ended its side: the caller finds out by trying. It
+// reports how many bytes it has sent since it borrowed or asked last.
+// The loop's WriteTimeout bounds the wait. On a connection that is over, or where this
+// was asked already, nothing is waited for.
+func (c *Conn) AwaitRoom(sent int64) {
+	c.loop.count.BytesOut += uint64(sent)
+	if c.phase == phaseStopping || c.flags&flagAwaiting != 0 {
 		return
 	}
+	c.flags |= flagAwaiting
 	c.inflight++
 	c.limitSend()
 	c.loop.ring.Poll(c.token(ring.OpPoll), int(c.fd), unix.POLLOUT)
@@ -39,28 +43,55 @@ func (c *Conn) AwaitRoom() {
 
 // roomCame handles the completion of AwaitRoom, whose result does not matter.
 func (c *Conn) roomCame() {
-	if c.flags&flagBorrowed == 0 || c.phase == phaseStopping {
-		return // it was given back before
+	c.flags &^= flagAwaiting
+	switch {
+	case c.phase == phaseStopping:
+	case c.flags&flagBorrowed == 0: // it was given back before
+		c.givenBack()
+	default:
+		c.sendBy = 0
+		depth := c.loop.calling(c)
+		c.proto.Drained(c)
+		c.loop.returned(depth)
 	}
-	c.sendBy = 0
-	depth := c.loop.calling(c)
-	c.proto.Drained(c)
-	c.loop.returned(depth)
 }
 
-// GiveBack ends Borrow. It may be called, by the loop's goroutine, also when the
+// GiveBack ends Borrow, of whom has sent so many bytes since it borrowed or asked for
+// room last. It may be called, by the loop's goroutine, also when the
 // connection is over, whose memory is not another's before.
-func (c *Conn) GiveBack() {
-	c.flags &^= flagSending | flagBorrowed
+func (c *Conn) GiveBack(sent int64) {
+	c.loop.count.BytesOut += uint64(sent)
+	c.flags &^= flagBorrowed
 	c.inflight--
 	c.sendBy = 0
 	switch {
 	case c.phase == phaseStopping:
-	case c.queued > 0:
-		c.queueSend()
-	case c.phase == phaseFlushing:
-		c.endOutput()
+	case c.flags&flagAwaiting != 0: // by somebody who waits no longer
+		c.cancelRoom()
+	default:
+		c.givenBack()
 	}
 	c.detachIfQuiet()
 	c.endIfQuiet()
+}
+
+// givenBack goes on with what waited for the descriptor.
+func (c *Conn) givenBack() {
+	c.flags &^= flagSending
+	if c.queued > 0 {
+		c.queueSend()
+	} else if c.phase == phaseFlushing {
+		c.endOutput()
+	}
+}
+
+// cancelRoom asks for the end of a poll that nobody waits for any more. Until it has
+// ended nothing is sent, nor is there another poll.
+func (c *Conn) cancelRoom() {
+	if c.flags&(flagAwaiting|flagBorrowed|flagCancelling) != flagAwaiting || c.phase == phaseStopping {
+		return
+	}
+	c.flags |= flagCancelling
+	c.inflight++
+	c.loop.ring.Cancel(c.token(ring.OpCancel), c.token(ring.OpPoll))
 }

@@ -16,6 +16,11 @@ import (
 // lend makes a connection that is lent as soon as its peer has written something.
 func lend(e *engine, h *hooks) (peer net.Conn, c *conn.Conn) {
 	e.Helper()
+	return lendFrom(e, h, func() net.Conn { return e.pair(h) })
+}
+
+func lendFrom(e *engine, h *hooks, connect func() net.Conn) (peer net.Conn, c *conn.Conn) {
+	e.Helper()
 	lent := make(chan *conn.Conn, 1)
 	h.data = func(c *conn.Conn, in []byte) int {
 		if !c.Borrow() {
@@ -27,7 +32,7 @@ func lend(e *engine, h *hooks) (peer net.Conn, c *conn.Conn) {
 		lent <- c
 		return len(in)
 	}
-	peer = e.pair(h)
+	peer = connect()
 	e.Cleanup(func() { peer.Close() })
 	peer.Write([]byte("x"))
 	select {
@@ -51,7 +56,11 @@ func fill(t *testing.T, fd int) (n int) {
 	for {
 		m, err := unix.Write(fd, block)
 		if err == unix.EAGAIN {
-			return n
+			// What is on its way to the peer may make room yet.
+			if m, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 20); m == 0 && err == nil {
+				return n
+			}
+			continue
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +81,7 @@ func TestBorrow(t *testing.T) {
 				c.Write([]byte("third "))
 			})
 			unix.Write(c.FD(), []byte("first "))
-			e.do(c.GiveBack)
+			e.do(func() { c.GiveBack(0) })
 			got := make([]byte, len("first second third "))
 			if readAll(t, peer, got); string(got) != "first second third " {
 				t.Errorf("read %q", got)
@@ -84,7 +93,7 @@ func TestBorrow(t *testing.T) {
 				c.Close()
 			})
 			unix.Write(c.FD(), []byte("last"))
-			e.do(c.GiveBack)
+			e.do(func() { c.GiveBack(0) })
 			if rest, err := io.ReadAll(peer); string(rest) != "last" || err != nil {
 				t.Errorf("read %q, %v", rest, err)
 			}
@@ -129,7 +138,7 @@ func TestBorrowAwaitsRoom(t *testing.T) {
 			for range 3 {
 				n := fill(t, c.FD())
 				total += n
-				e.do(c.AwaitRoom)
+				e.do(func() { c.AwaitRoom(0) })
 				select {
 				case <-room:
 					t.Fatal("there is room although nothing was read")
@@ -138,7 +147,7 @@ func TestBorrowAwaitsRoom(t *testing.T) {
 				readAll(t, peer, make([]byte, n))
 				<-room
 			}
-			e.do(c.GiveBack)
+			e.do(func() { c.GiveBack(0) })
 		})
 	}
 }
@@ -158,7 +167,7 @@ func TestBorrowTimesOut(t *testing.T) {
 				t.Fatalf("a connection that is lent, and whose borrower does not wait, ends with %v", err)
 			case <-time.After(60 * time.Millisecond):
 			}
-			e.do(c.AwaitRoom)
+			e.do(func() { c.AwaitRoom(0) })
 			if err := <-closed; !errors.Is(err, conn.ErrWriteTimeout) {
 				t.Errorf("it ended with %v", err)
 			}
@@ -171,13 +180,80 @@ func TestBorrowTimesOut(t *testing.T) {
 			if _, slots := e.live(); slots != 1 {
 				t.Errorf("%d slots are in use, want the borrowed one", slots)
 			}
-			e.do(c.GiveBack)
+			e.do(func() { c.GiveBack(0) })
 			io.ReadAll(peer)
 			for _, slots := e.live(); slots != 0; _, slots = e.live() {
 				time.Sleep(time.Millisecond)
 			}
 		})
 	}
+}
+
+// Who waits for room need not wait until there is: nothing is left of it when the
+// connection is given back, lent again, or ended in any way.
+func TestBorrowGivenBackWhileWaiting(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			e := newEngine(t, 1, tr.make, conn.Config{})
+			for name, end := range map[string]func(*conn.Conn){
+				"Close":      (*conn.Conn).Close,
+				"CloseReset": (*conn.Conn).CloseReset,
+				"Abort":      func(c *conn.Conn) { c.Abort(nil) },
+				"Detach":     func(c *conn.Conn) { c.Detach(func(fd int, _ []byte, _ error) { unix.Close(fd) }) },
+			} {
+				h := &hooks{}
+				peer, c := lendFrom(e, h, func() net.Conn { return e.tcp(h) })
+				n := fill(t, c.FD())
+				e.do(func() { c.AwaitRoom(0); c.GiveBack(0) })
+				e.borrow(c)
+				e.do(func() { c.AwaitRoom(0); c.GiveBack(0); c.Write([]byte("x")) })
+				readAll(t, peer, make([]byte, n+1))
+				e.borrow(c)
+				fill(t, c.FD())
+				e.do(func() { c.AwaitRoom(0); c.GiveBack(0); end(c) })
+				e.settles("slots in use after "+name+", want 0", 0, func() int {
+					_, slots := e.live()
+					return slots
+				})
+				peer.Close()
+			}
+		})
+	}
+}
+
+// What the borrower has sent counts.
+func TestBorrowCounts(t *testing.T) {
+	for _, tr := range rings {
+		t.Run(tr.name, func(t *testing.T) {
+			e := newEngine(t, 1, tr.make, conn.Config{})
+			room := make(chan bool, 1)
+			peer, c := lend(e, &hooks{drained: func(*conn.Conn) { room <- true }})
+			n := fill(t, c.FD())
+			e.do(func() { c.AwaitRoom(int64(n)) })
+			readAll(t, peer, make([]byte, n))
+			<-room
+			unix.Write(c.FD(), []byte("more"))
+			e.do(func() { c.GiveBack(4) })
+			e.do(func() {
+				if out := e.loops[0].Counters().BytesOut; out != uint64(n+4) {
+					t.Errorf("%d bytes were sent, want %d", out, n+4)
+				}
+			})
+		})
+	}
+}
+
+// borrow borrows a connection as soon as it is lent.
+func (e *engine) borrow(c *conn.Conn) {
+	e.Helper()
+	e.settles("times refused", 0, func() (refused int) {
+		e.do(func() {
+			if !c.Borrow() {
+				refused = 1
+			}
+		})
+		return refused
+	})
 }
 
 func (e *engine) live() (blocks, slots int) {
@@ -202,7 +278,7 @@ func TestBorrowBeforeDetach(t *testing.T) {
 			default:
 			}
 			unix.Write(c.FD(), []byte("mine"))
-			e.do(c.GiveBack)
+			e.do(func() { c.GiveBack(0) })
 			unix.Close(<-detached)
 			if got, err := io.ReadAll(peer); !bytes.Equal(got, []byte("mine")) || err != nil {
 				t.Errorf("read %q, %v", got, err)

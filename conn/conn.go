@@ -42,6 +42,7 @@ const (
 	flagParked                      // a poll is to wait for input, or does
 	flagPolling                     // a poll is in flight
 	flagBorrowed                    // somebody else writes to it; flagSending is set, too
+	flagAwaiting                    // the poll of AwaitRoom is in flight; flagSending is set, too
 	flagReset                       // the peer is to see a reset once flushed
 	flagHanded                      // SetProtocol was called from Data
 	flagLater                       // is in Loop.later or Loop.due

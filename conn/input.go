@@ -80,6 +80,7 @@ func (c *Conn) cancelInput() {
 // and a receive or a poll be there that was armed since.
 func (c *Conn) cancelled() {
 	c.flags &^= flagCancelling
+	c.cancelRoom()
 	if c.phase == phaseDetaching {
 		c.cancelInput()
 	}

@@ -114,7 +114,7 @@ func (l *Loop) step() (over bool) {
 
 // sweep parks the connection if nothing has happened since the last pass.
 func (c *Conn) sweep() (parks bool) {
-	if c.phase != phaseOpen || c.queued > 0 || c.flags&flagBorrowed != 0 {
+	if c.phase != phaseOpen || c.queued > 0 || c.flags&flagSending != 0 {
 		return false
 	}
 	if c.flags&flagQuiet == 0 {

@@ -36,6 +36,7 @@ func (k *kernel) ask(t ring.Token, what string) {
 func (k *kernel) Recv(t ring.Token, _ int)           { k.ask(t, "recv") }
 func (k *kernel) Poll(t ring.Token, _ int, _ uint32) { k.ask(t, "poll") }
 func (k *kernel) Shutdown(_, how int)                { k.asked = append(k.asked, fmt.Sprint("shutdown ", how)) }
+func (k *kernel) Reset(int)                          { k.asked = append(k.asked, "reset") }
 func (k *kernel) CloseFD(int)                        { k.end("close") }
 func (k *kernel) Forget(int)                         { k.end("forget") }
 
@@ -106,6 +107,7 @@ func (b *parkBench) pass() {
 const (
 	canceled = -int32(syscall.ECANCELED)
 	pollIn   = 1
+	pollOut  = 4
 )
 
 // The states of a connection on its way to be parked, and how it gets there.
@@ -183,6 +185,59 @@ var parkEvents = []struct {
 		[6]string{"shutdown 2", "shutdown 2", "shutdown 2", "shutdown 2", "shutdown 2", "shutdown 2"}},
 	{"Detach", func(b *parkBench) { b.c.Detach(func(int, []byte, error) {}) },
 		[6]string{"cancel recv", "cancel recv", "", "cancel recv", "", "cancel poll"}},
+	{"CloseReset", func(b *parkBench) { b.c.CloseReset() },
+		[6]string{"reset, shutdown 0", "reset, shutdown 0", "reset, shutdown 0", "reset, shutdown 0", "reset, shutdown 0", "reset, shutdown 0"}},
+	{"Borrow", func(b *parkBench) {
+		if b.borrow() {
+			b.c.GiveBack(0)
+		}
+	}, [6]string{"lent", "lent", "", "", "", ""}},
+	{"Borrow, two sweeps", func(b *parkBench) { b.borrow(); b.pass(); b.pass(); b.c.GiveBack(0) },
+		[6]string{"lent", "lent", "-", "-", "-", "-"}},
+	{"Borrow, GiveBack, a sweep", func(b *parkBench) { b.borrow(); b.c.GiveBack(0); b.pass() },
+		[6]string{"lent", "lent", "-", "-", "-", "-"}},
+	{"Borrow, Write, Close", func(b *parkBench) {
+		b.borrow()
+		b.c.Write([]byte("x"))
+		b.c.Close()
+		b.turn()
+		b.c.GiveBack(0)
+	}, [6]string{"lent, shutdown 2", "lent, shutdown 2", "-", "-", "-", "-"}},
+	{"AwaitRoom, room", func(b *parkBench) {
+		b.borrow()
+		b.c.AwaitRoom(0)
+		b.complete(ring.OpPoll, pollOut, false)
+		b.turn()
+		b.c.GiveBack(0)
+	}, [6]string{"lent, poll", "lent, poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, Abort", func(b *parkBench) { b.borrow(); b.c.AwaitRoom(0); b.c.Abort(nil); b.c.GiveBack(0) },
+		[6]string{"lent, poll, shutdown 2", "lent, poll, shutdown 2", "-", "-", "-", "-"}},
+	{"AwaitRoom, GiveBack", func(b *parkBench) { b.borrow(); b.c.AwaitRoom(0); b.c.GiveBack(0); b.refuse() },
+		[6]string{"lent, poll, cancel poll", "lent, poll, cancel poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, GiveBack, three sweeps", func(b *parkBench) {
+		b.borrow()
+		b.c.AwaitRoom(0)
+		b.c.GiveBack(0)
+		b.pass()
+		b.pass()
+		b.pass()
+	}, [6]string{"lent, poll, cancel poll", "lent, poll, cancel poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, GiveBack, Write", func(b *parkBench) { b.borrow(); b.c.AwaitRoom(0); b.c.GiveBack(0); b.c.Write([]byte("x")) },
+		[6]string{"lent, poll, cancel poll", "lent, poll, cancel poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, GiveBack, CloseReset", func(b *parkBench) { b.borrow(); b.c.AwaitRoom(0); b.c.GiveBack(0); b.c.CloseReset() },
+		[6]string{"lent, poll, cancel poll", "lent, poll, cancel poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, GiveBack, Detach", func(b *parkBench) {
+		b.borrow()
+		b.c.AwaitRoom(0)
+		b.c.GiveBack(0)
+		b.c.Detach(func(int, []byte, error) {})
+	}, [6]string{"lent, poll, cancel poll", "lent, poll, cancel poll", "-", "-", "-", "-"}},
+	{"AwaitRoom, Detach, GiveBack", func(b *parkBench) {
+		b.borrow()
+		b.c.AwaitRoom(0)
+		b.c.Detach(func(int, []byte, error) {})
+		b.c.GiveBack(0)
+	}, [6]string{"lent, poll, cancel recv", "lent, poll, cancel recv", "-", "-", "-", "-"}},
 	{"Detach, then the cancellation", func(b *parkBench) {
 		b.c.Detach(func(int, []byte, error) {})
 		b.complete(ring.OpCancel, 0, false)
@@ -209,6 +264,22 @@ func TestParkingStates(t *testing.T) {
 				b.goesOn()
 			})
 		}
+	}
+}
+
+// borrow borrows the connection, if it is lent.
+func (b *parkBench) borrow() bool {
+	if !b.c.Borrow() {
+		return false
+	}
+	b.asked = append(b.asked, "lent")
+	return true
+}
+
+// refuse has the connection not lent.
+func (b *parkBench) refuse() {
+	if b.c.Borrow() {
+		b.Error("lent while somebody waits for room")
 	}
 }
 
