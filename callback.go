@@ -179,7 +179,9 @@ func (ch *Channel) setLead(lead conn.Lead) {
 func (b *callback) Detached(*conn.Conn) {
 	srv := b.ch.w.srv
 	b.seat.take(&srv.pool)
-	b.takeover.begin(srv, http.MethodGet, "channel "+b.ch.remote)
+	if !b.ch.gives() {
+		b.takeover.begin(srv, http.MethodGet, "channel "+b.ch.remote)
+	}
 	srv.predict.blocked(b.ch.route, time.Now())
 }
 
@@ -208,7 +210,7 @@ func (b *callback) Done(c *conn.Conn) {
 		ch.CloseWith(wsock.CloseInternalError, "")
 	}
 	ch.call(c)
-	if ch.callback == nil && ch.ws != nil {
+	if ch.ws != nil {
 		ch.ws.goOn(ch, c)
 	}
 }

@@ -3,6 +3,7 @@ package ringkit
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -40,6 +41,8 @@ type Channel struct {
 	done    chan struct{} // closed when it is over, nil when nobody asked
 	why     wsock.CloseInfo
 	task    conn.Task
+
+	gaveAway atomic.Bool // the lead, by a callback that waits
 
 	// The rest is the loop's.
 	callback *callback // that runs
@@ -397,6 +400,7 @@ func (ch *Channel) await(ctx context.Context) error {
 	ch.mu.Unlock()
 	defer ch.mu.Lock()
 	if lead.Hold() {
+		ch.gaveAway.Store(true)
 		lead.Leave() // the loop makes the room
 	}
 	select {

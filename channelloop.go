@@ -90,17 +90,23 @@ func (ch *Channel) start(c *conn.Conn) {
 	ch.opened = true
 	c.State = ch
 	c.Mark(markChannel)
+	if ch.events.Open != nil {
+		ch.callback = ch.w.takeCallback(ch)
+		ch.callback.open = true
+		ch.launch(c) // before anything can be delivered
+	}
 	if ch.ws != nil {
 		ch.startWebSocket(c)
 	} else {
 		ch.startStream(c)
 	}
-	if ch.events.Open != nil {
-		ch.callback = ch.w.takeCallback(ch)
-		ch.callback.open = true
-		ch.launch(c)
+	if c.Closing() {
+		return
 	}
 	ch.handOver(c)
+	if ch.ws != nil {
+		ch.ws.goOn(ch, c)
+	}
 }
 
 // call has what is due called, unless a callback runs: then it comes later.
@@ -170,6 +176,9 @@ func (ch *Channel) info(err error) wsock.CloseInfo {
 	}
 	return wsock.CloseInfo{Code: wsock.CloseAbnormal, Err: err, Remote: true}
 }
+
+// gives reports, once, that a callback has given its lead away.
+func (ch *Channel) gives() bool { return ch.gaveAway.Swap(false) }
 
 // goingAway ends a channel of a server that is being shut down.
 func (ch *Channel) goingAway() { ch.CloseWith(wsock.CloseGoingAway, "the server is stopping") }

@@ -117,6 +117,9 @@ func (ch *Channel) endStream(c *conn.Conn) {
 	switch {
 	case s.complete:
 	case !s.headSent:
+		if ch.opts.LongPoll {
+			s.status = http.StatusNoContent
+		}
 		tail = s.appendHead(nil, ch.w.srv, 0, "")
 	case s.framing == http1.Chunked:
 		tail = http1.AppendLastChunk(nil)

@@ -74,9 +74,6 @@ func (ch *Channel) startWebSocket(c *conn.Conn) {
 		c.Hold()
 	}
 	ch.listen(c)
-	if c.AtEOF() && c.Buffered() == 0 {
-		ch.ws.finishing = true
-	}
 }
 
 // listen sets the time by when something has to be heard.
@@ -182,12 +179,15 @@ func (ch *Channel) endOfStream() {
 	ch.ws.finishing = true
 }
 
-// goOn is called when no callback runs.
+// goOn ends the connection when that is due and no callback runs.
 func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
+	if ch.callback != nil {
+		return
+	}
 	if !s.finishing && c.AtEOF() && c.Buffered() == 0 {
 		ch.endOfStream()
 	}
-	if s.finishing && ch.callback == nil {
+	if s.finishing {
 		info := ch.info(nil)
 		c.SetProtocol(ch.origin)
 		c.State = nil
@@ -199,9 +199,7 @@ func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
 // EOF implements conn.Protocol.
 func (wc *webSocketConn) EOF(c *conn.Conn) {
 	ch := (*Channel)(wc)
-	if ch.callback == nil && c.Buffered() == 0 {
-		ch.ws.goOn(ch, c)
-	}
+	ch.ws.goOn(ch, c)
 }
 
 // Drained implements conn.Protocol.
