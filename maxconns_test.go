@@ -253,14 +253,21 @@ func TestMaxConnsPerIPBehindAProxy(t *testing.T) {
 			p.send(header(host) + ask("GET", "/native"))
 			p.answer("GET")
 		}
+		served := s.conns()
+		gone := func(p *peer) {
+			p.Close()
+			if !eventually(func() bool { return s.conns() == served }) {
+				t.Fatalf("%d connections, want %d", s.conns(), served)
+			}
+		}
 		for _, host := range []string{"2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1:ffff::", "::ffff:192.0.2.1"} {
 			p := s.dial()
 			p.crowded(header(host)+ask("GET", "/native"), ask("GET", "/native"))
-			p.Close()
+			gone(p) // with two of them the next would not be told
 			p = s.dial()
 			p.send(header(host))
 			p.crowded(ask("GET", "/native"))
-			p.Close()
+			gone(p)
 		}
 		for range 3 {
 			p := s.dial()
