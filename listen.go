@@ -8,9 +8,15 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// leftBehind is for how long an address in use is tried again. The kernel takes the rings
+// of a process that was killed apart when that is gone already, so that its successor
+// may find its sockets still listening (6.18: for some milliseconds).
+const leftBehind = 500 * time.Millisecond
 
 // listenOn makes a listener for an address as [Server].Addr has it. mode is that of
 // a socket file.
@@ -30,6 +36,10 @@ func listenOn(addr string, mode os.FileMode) (net.Listener, error) {
 		return c.Control(func(fd uintptr) { setOptions(int(fd)) })
 	}}
 	l, err := config.Listen(context.Background(), "tcp", addr)
+	for end := time.Now().Add(leftBehind); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(leftBehind / 20)
+		l, err = config.Listen(context.Background(), "tcp", addr)
+	}
 	if err != nil {
 		return nil, listenError(err)
 	}

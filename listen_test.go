@@ -324,3 +324,14 @@ func TestMixedListeners(t *testing.T) {
 		}
 	})
 }
+
+// The address of a server that was killed is free a moment later.
+func TestListenAfterAnother(t *testing.T) {
+	before := listenTCP(t)
+	time.AfterFunc(leftBehind/10, func() { before.Close() })
+	l, err := listenOn(before.Addr().String(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
