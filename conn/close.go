@@ -50,9 +50,10 @@ func (c *Conn) finish(how flag) {
 	}
 	if c.queued == 0 && c.flags&flagSending == 0 {
 		c.endOutput()
-		return
 	}
-	c.receive() // it may have been paused
+	if c.phase == phaseFlushing {
+		c.receive() // it may have been paused
+	}
 }
 
 // endOutput goes on with closing once everything is sent.
@@ -62,7 +63,7 @@ func (c *Conn) endOutput() {
 		c.stop(nil)
 		return
 	}
-	if c.endLayer() {
+	if c.endLayer() || c.phase == phaseStopping {
 		return
 	}
 	if c.flags&flagLinger == 0 || c.flags&flagEOF != 0 {

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"io"
 
 	"github.com/ringkit/ringkit/internal/mapped"
@@ -38,9 +39,17 @@ type secured struct {
 	last  *mapped.Block
 	room  int   // how much is going to be sealed
 	sent  int   // of the first block
+	own   int   // what the layer has written by itself since all sealed output was sent
+	asked bool  // what it writes now is not its own
 	ended bool  // CloseWrite was called
 	err   error // of the layer
 }
+
+// ownLimit bounds what a layer answers by itself to a peer that does not read it: one
+// that goes on asking for new keys, say.
+const ownLimit = 16 << 10
+
+var errUnreadAnswers = errors.New("the peer asks for answers below the protocol and does not read them")
 
 // SetLayer puts a layer in front of the protocol. What was written before goes over
 // the wire as it is; input that was kept belongs to the protocol already.
@@ -67,6 +76,9 @@ func (c *Conn) open(wire []byte) {
 	buf := c.loop.plainBuffer()
 	for c.phase == phaseOpen || c.phase == phaseDetaching {
 		n, err := layer.Read(buf)
+		if c.phase == phaseStopping { // what it wrote could not be
+			return
+		}
 		if n > 0 {
 			c.opened(buf[:n])
 		}
@@ -98,10 +110,15 @@ func (c *Conn) opened(plain []byte) {
 	}
 }
 
-// layerFailed ends a connection whose layer has said why to the peer.
+// layerFailed ends a connection whose layer has said why to the peer: it has nothing
+// to add to that, so output that is not sealed is lost.
 func (c *Conn) layerFailed(err error) {
 	s := c.secured
 	s.err, s.ended = err, true
+	for c.out != nil {
+		c.queued -= len(c.out.B)
+		c.popBlock()
+	}
 	if c.phase == phaseDetaching {
 		c.stop(err)
 		return
@@ -133,8 +150,10 @@ func (c *Conn) sealed() (b *mapped.Block, sent int) {
 func (c *Conn) seal() {
 	b := c.out
 	plain := len(b.B)
-	c.secured.room = plain + mapped.MaxBlock - sealedLimit
-	_, err := c.secured.layer.Write(b.B)
+	s := c.secured
+	s.room, s.asked = plain+mapped.MaxBlock-sealedLimit, true
+	_, err := s.layer.Write(b.B)
+	s.asked = false
 	c.popBlock()
 	c.queued -= plain
 	if err != nil {
@@ -146,6 +165,12 @@ func (c *Conn) seal() {
 // for the layer.
 func (c *Conn) WriteWire(p []byte) {
 	s := c.secured
+	if !s.asked {
+		if s.own += len(p); s.own > ownLimit {
+			c.stop(errUnreadAnswers)
+			return
+		}
+	}
 	for len(p) > 0 {
 		b := s.last
 		if b == nil || len(b.B) == cap(b.B) {
@@ -190,7 +215,7 @@ func (c *Conn) popSealed() {
 	b := s.first
 	s.first, b.Next, s.sent = b.Next, nil, 0
 	if s.first == nil {
-		s.last = nil
+		s.last, s.own = nil, 0
 	}
 	c.loop.arena.Put(b)
 }
@@ -202,8 +227,10 @@ func (c *Conn) endLayer() bool {
 	if s == nil || s.ended {
 		return false
 	}
-	s.ended = true
-	return s.layer.CloseWrite() == nil && c.queued > 0
+	s.ended, s.asked = true, true
+	err := s.layer.CloseWrite()
+	s.asked = false
+	return err == nil && c.queued > 0
 }
 
 // dropOutput gives back all blocks.

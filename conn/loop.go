@@ -474,7 +474,8 @@ func (l *Loop) fireTimers() {
 
 // flush starts a send on every connection that was written to in this turn.
 func (l *Loop) flush() {
-	for i, c := range l.dirty {
+	for i := 0; i < len(l.dirty); i++ { // a layer that fails has its protocol called, which may write to others
+		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.flags &^= flagDirty
 		c.send()
