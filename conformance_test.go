@@ -344,8 +344,10 @@ func dialPeer(t testing.TB, network, addr string, window int) (*peer, error) {
 	if secure {
 		c = secured(t, c)
 	}
-	return &peer{t, c, bufio.NewReaderSize(c, 64<<10)}, nil
+	return newPeer(t, c), nil
 }
+
+func newPeer(t testing.TB, c net.Conn) *peer { return &peer{t, c, bufio.NewReaderSize(c, 64<<10)} }
 
 // send writes the pieces, each in a system call of its own.
 func (p *peer) send(pieces ...string) {

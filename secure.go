@@ -8,16 +8,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/tlsconn"
 )
-
-// handshakeInput is how much may have been received that a handshake has not read
-// yet; then receiving stops. It is enough for any message of a handshake, and most
-// of it is what a hasty client sends behind.
-const handshakeInput = 64 << 10
 
 // maxHandshakes is how many may run at a time; then new connections are closed.
 const maxHandshakes = 16384
@@ -67,6 +64,9 @@ func (srv *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 		cfg = srv.TLSConfig.Clone()
 	}
 	cfg.NextProtos = nextProtos(cfg.NextProtos)
+	if get := cfg.GetConfigForClient; get != nil {
+		cfg.GetConfigForClient = withoutHTTP2(get)
+	}
 	has := len(cfg.Certificates) > 0 || cfg.GetCertificate != nil || cfg.GetConfigForClient != nil
 	if !has || certFile != "" || keyFile != "" {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -76,6 +76,27 @@ func (srv *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{cert}
 	}
 	return cfg, nil
+}
+
+// withoutHTTP2 has a GetConfigForClient written for net/http, whose configurations offer
+// "h2", offer what this server speaks. A program returns few different ones, if not the
+// same all the time: the last is remembered.
+func withoutHTTP2(get func(*tls.ClientHelloInfo) (*tls.Config, error)) func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	type pair struct{ theirs, ours *tls.Config }
+	var last atomic.Pointer[pair]
+	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		cfg, err := get(hello)
+		if err != nil || cfg == nil || !slices.Contains(cfg.NextProtos, "h2") {
+			return cfg, err
+		}
+		if p := last.Load(); p != nil && p.theirs == cfg {
+			return p.ours, nil
+		}
+		ours := cfg.Clone()
+		ours.NextProtos = nextProtos(cfg.NextProtos)
+		last.Store(&pair{cfg, ours})
+		return ours, nil
+	}
 }
 
 // nextProtos returns the protocols a server offers that speaks HTTP/1.1 only.
@@ -97,7 +118,7 @@ type handshake struct {
 	tls     *tlsconn.Conn // nil before the first byte
 	handle  conn.Handle
 	running bool
-	over    bool
+	over    bool // or failed
 }
 
 // Open implements conn.Protocol.
@@ -114,8 +135,8 @@ func (h *handshake) Data(c *conn.Conn, in []byte) int {
 	if h.tls == nil {
 		h.begin(c)
 	}
-	if h.tls.Arrived(in) > handshakeInput && !h.over {
-		c.Hold()
+	if h.tls.Arrived(in) && !h.over {
+		c.Hold() // until hungry
 	}
 	if !h.running && (h.tls.HasRecord() || c.Held()) {
 		h.run(c)
@@ -126,25 +147,39 @@ func (h *handshake) Data(c *conn.Conn, in []byte) int {
 func (h *handshake) begin(c *conn.Conn) {
 	h.handle = c.Handle()
 	local, remote := h.endpoints(c)
-	h.tls = tlsconn.Server(h.cfg, local, remote, h.send)
+	h.tls = tlsconn.Server(h.cfg, tlsconn.Line{Local: local, Remote: remote, Send: h.send, Hungry: h.hungry})
 }
 
 func (h *handshake) run(c *conn.Conn) {
-	srv := h.srv
-	if srv.handshakes.Add(1) > maxHandshakes {
-		srv.handshakes.Add(-1)
+	if h.srv.handshakes.Add(1) > maxHandshakes {
+		h.srv.handshakes.Add(-1)
 		c.Abort(errHandshakes)
 		return
 	}
 	h.running = true
-	go func() {
-		err := h.tls.HandshakeContext(h.ctx)
-		srv.handshakes.Add(-1)
-		h.loop.Do(func(*conn.Loop) { h.finished(err) })
-	}()
+	go h.shake()
 }
 
-var errHandshakes = errorString("too many TLS handshakes at a time")
+// shake runs the handshake. The functions of a tls.Config are the user's: one that does
+// not return fails the handshake and nothing else.
+func (h *handshake) shake() {
+	err := errHandshakeExit
+	defer func() {
+		if err == errHandshakeExit {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}
+		h.srv.handshakes.Add(-1)
+		h.loop.Do(func(*conn.Loop) { h.finished(err) })
+	}()
+	err = h.tls.HandshakeContext(h.ctx)
+}
+
+var (
+	errHandshakes    = errorString("too many TLS handshakes at a time")
+	errHandshakeExit = errors.New("a function of the tls.Config ended its goroutine")
+)
 
 // send is called by the handshake's goroutine.
 func (h *handshake) send(p []byte) {
@@ -156,18 +191,32 @@ func (h *handshake) send(p []byte) {
 	})
 }
 
+// hungry is called by the handshake's goroutine, which has read what was too much.
+func (h *handshake) hungry() {
+	h.loop.Do(func(*conn.Loop) {
+		c := h.handle.Conn()
+		if c == nil || c.Closing() || h.over || !c.Held() {
+			return
+		}
+		if c.Resume(); c.AtEOF() && !c.Held() {
+			h.tls.Ended(io.EOF)
+		}
+	})
+}
+
 // finished goes on with the connection when the handshake is over.
 func (h *handshake) finished(err error) {
 	c := h.handle.Conn()
 	if c == nil || c.Closing() {
 		return
 	}
-	if err == nil {
-		err = h.agreed()
-	}
 	if err != nil {
 		h.failed(c, err)
 		return
+	}
+	h.count.Handshakes++
+	if h.tls.ConnectionState().DidResume {
+		h.count.Resumed++
 	}
 	if h.over = true; c.Held() {
 		c.Resume() // what was kept is for TLS
@@ -184,24 +233,9 @@ func (h *handshake) finished(err error) {
 	}
 }
 
-// agreed counts the handshake, and refuses a protocol that nobody here speaks.
-func (h *handshake) agreed() error {
-	state := h.tls.ConnectionState()
-	if p := state.NegotiatedProtocol; p == "h2" {
-		return errNegotiated
-	}
-	h.count.Handshakes++
-	if state.DidResume {
-		h.count.Resumed++
-	}
-	return nil
-}
-
-var errNegotiated = errors.New("GetConfigForClient offers h2, which this server does not speak")
-
 // failed ends a connection without TLS, after what the client is told about it.
 func (h *handshake) failed(c *conn.Conn, err error) {
-	h.count.HandshakesFailed++
+	h.lost(err)
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && looksLikeHTTP(header.RecordHeader) {
 		err = errPlainHTTP
@@ -209,6 +243,15 @@ func (h *handshake) failed(c *conn.Conn, err error) {
 	}
 	h.srv.logHandshake(h.peerName(c), err)
 	c.CloseLingering()
+}
+
+// lost notes that the connection is not going to be a secure one.
+func (h *handshake) lost(err error) {
+	h.over = true
+	h.count.HandshakesFailed++
+	if h.why == nil {
+		h.why = fmt.Errorf("ringkit: TLS handshake: %w", err)
+	}
 }
 
 var (
@@ -228,26 +271,37 @@ func looksLikeHTTP(p [5]byte) bool {
 
 // EOF implements conn.Protocol.
 func (h *handshake) EOF(c *conn.Conn) {
-	if !h.running {
+	switch {
+	case !h.running:
 		c.Close()
-		return
+	case !c.Held(): // otherwise it reads what is kept first
+		h.tls.Ended(io.EOF)
 	}
-	h.tls.Ended(io.EOF)
 }
 
 // Drained implements conn.Protocol.
 func (h *handshake) Drained(*conn.Conn) {}
 
 // Timeout implements conn.Protocol.
-func (h *handshake) Timeout(c *conn.Conn) { c.Abort(os.ErrDeadlineExceeded) }
+func (h *handshake) Timeout(c *conn.Conn) {
+	if h.tls != nil {
+		h.lost(os.ErrDeadlineExceeded)
+		h.srv.logHandshake(h.peerName(c), os.ErrDeadlineExceeded)
+	}
+	c.Abort(os.ErrDeadlineExceeded)
+}
 
 // Closed implements conn.Protocol.
 func (h *handshake) Closed(c *conn.Conn, err error) {
+	why := err
+	if why == nil {
+		why = net.ErrClosed
+	}
 	if h.running {
-		if err == nil {
-			err = net.ErrClosed
-		}
-		h.tls.Ended(err)
+		h.tls.Ended(why)
+	}
+	if h.tls != nil && !h.over {
+		h.lost(why)
 	}
 	h.origin.Closed(c, err)
 }

@@ -30,38 +30,51 @@ type Sink interface{ WriteWire(p []byte) }
 // an attached, and the network's.
 type transport struct{ net.Conn }
 
-// Server returns the server's side. Records of the handshake are given to send, which
-// must not keep them.
-func Server(cfg *tls.Config, local, remote net.Addr, send func([]byte)) *Conn {
-	c := newConn(local, remote, send)
+// Line is what a handshake has of its connection. Its functions are called by the
+// goroutine of the handshake.
+type Line struct {
+	Local, Remote net.Addr
+	Send          func(p []byte) // sends a record, which it must not keep
+	Hungry        func()         // Arrived said that it is full, and all of that has been read
+}
+
+// InputLimit is how many bytes may wait for a handshake that it has not read yet. It is
+// enough for the usual messages, and most of it is what a hasty client sends behind.
+const InputLimit = 64 << 10
+
+// Server returns the server's side.
+func Server(cfg *tls.Config, line Line) *Conn {
+	c := newConn(line)
 	c.Conn = tls.Server(&c.transport, cfg)
 	return c
 }
 
 // Client returns the client's side.
-func Client(cfg *tls.Config, local, remote net.Addr, send func([]byte)) *Conn {
-	c := newConn(local, remote, send)
+func Client(cfg *tls.Config, line Line) *Conn {
+	c := newConn(line)
 	c.Conn = tls.Client(&c.transport, cfg)
 	return c
 }
 
-func newConn(local, remote net.Addr, send func([]byte)) *Conn {
-	h := &handshake{addrs: addrs{local, remote}, send: send}
+func newConn(line Line) *Conn {
+	h := &handshake{line: line}
 	h.cond.L = &h.mu
 	c := &Conn{}
 	c.transport.Conn = h
 	return c
 }
 
-// Arrived gives received bytes to the handshake, which may not have read them all: it
-// returns how many wait for it.
-func (c *Conn) Arrived(p []byte) (waiting int) {
+// Arrived gives received bytes to the handshake. It reports whether more than
+// InputLimit wait now: then nothing more should be given before Hungry is called, or
+// the handshake is over.
+func (c *Conn) Arrived(p []byte) (full bool) {
 	h := c.transport.Conn.(*handshake)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.in = append(h.in, p...)
+	h.full = len(h.in) > InputLimit
 	h.cond.Signal()
-	return len(h.in)
+	return h.full
 }
 
 // Ended tells the handshake that nothing will arrive any more, and why.
@@ -73,6 +86,32 @@ func (c *Conn) Ended(err error) {
 		h.err = err
 	}
 	h.cond.Signal()
+}
+
+// records finds the ends of records. A tls.Conn is given no more than the rest of one at
+// a time: so it keeps none, and need not be asked when all that was received has been
+// used.
+type records struct {
+	header [recordHeader]byte
+	known  uint8  // bytes of it, recordHeader in a payload
+	left   uint16 // of the payload
+}
+
+// copy copies from in to p up to the end of a record.
+func (r *records) copy(p, in []byte) (n int) {
+	if r.known < recordHeader {
+		n = copy(r.header[r.known:], in[:min(len(in), len(p))])
+		copy(p, in[:n])
+		if r.known += uint8(n); r.known < recordHeader {
+			return n
+		}
+		r.left = uint16(r.header[3])<<8 | uint16(r.header[4])
+	}
+	m := copy(p[n:], in[n:min(len(in), n+int(r.left))])
+	if r.left -= uint16(m); r.left == 0 {
+		r.known = 0
+	}
+	return n + m
 }
 
 // HasRecord reports whether a whole record waits for the handshake, or what can be
@@ -96,7 +135,7 @@ const (
 // are sent to sink.
 func (c *Conn) Attach(sink Sink) (rest []byte) {
 	h := c.transport.Conn.(*handshake)
-	c.transport.Conn = &attached{addrs: h.addrs, sink: sink}
+	c.transport.Conn = &attached{sink: sink, local: h.line.Local, remote: h.line.Remote}
 	return h.in
 }
 
@@ -106,10 +145,18 @@ func (c *Conn) Feed(wire []byte) { c.transport.Conn.(*attached).in = wire }
 // Read reads plaintext. While the connection is attached it returns nothing when all
 // that was fed has been used.
 func (c *Conn) Read(p []byte) (int, error) {
+	a, ok := c.transport.Conn.(*attached)
+	if !ok {
+		return c.Conn.Read(p)
+	}
+	if len(a.in) == 0 && !a.more {
+		return 0, nil
+	}
 	n, err := c.Conn.Read(p)
 	if err == errMore {
 		err = nil
 	}
+	a.more = n == len(p)
 	return n, err
 }
 
@@ -119,27 +166,29 @@ func (c *Conn) Release(nc net.Conn) *tls.Conn {
 	return c.Conn
 }
 
-// addrs are the addresses of a connection that has none of its own, and what else
-// it has to have.
-type addrs struct{ local, remote net.Addr }
+// undated is what a transport has to have, and has no use for.
+type undated struct{}
 
-func (a *addrs) LocalAddr() net.Addr              { return a.local }
-func (a *addrs) RemoteAddr() net.Addr             { return a.remote }
-func (a *addrs) Close() error                     { return nil }
-func (a *addrs) SetDeadline(time.Time) error      { return nil }
-func (a *addrs) SetReadDeadline(time.Time) error  { return nil }
-func (a *addrs) SetWriteDeadline(time.Time) error { return nil }
+func (undated) Close() error                     { return nil }
+func (undated) SetDeadline(time.Time) error      { return nil }
+func (undated) SetReadDeadline(time.Time) error  { return nil }
+func (undated) SetWriteDeadline(time.Time) error { return nil }
 
 // handshake is the transport of a handshake: its reads wait for Arrived.
 type handshake struct {
-	addrs
-	send func([]byte)
+	undated
+	line Line
 
-	mu   sync.Mutex
-	cond sync.Cond
-	in   []byte
-	err  error
+	mu      sync.Mutex
+	cond    sync.Cond
+	in      []byte
+	records records
+	full    bool
+	err     error
 }
+
+func (h *handshake) LocalAddr() net.Addr  { return h.line.Local }
+func (h *handshake) RemoteAddr() net.Addr { return h.line.Remote }
 
 func (h *handshake) Read(p []byte) (int, error) {
 	h.mu.Lock()
@@ -148,9 +197,13 @@ func (h *handshake) Read(p []byte) (int, error) {
 		if h.err != nil {
 			return 0, h.err
 		}
+		if h.full {
+			h.full = false
+			h.line.Hungry()
+		}
 		h.cond.Wait()
 	}
-	n := copy(p, h.in)
+	n := h.records.copy(p, h.in)
 	if h.in = h.in[n:]; len(h.in) == 0 {
 		h.in = nil
 	}
@@ -158,7 +211,7 @@ func (h *handshake) Read(p []byte) (int, error) {
 }
 
 func (h *handshake) Write(p []byte) (int, error) {
-	h.send(p)
+	h.line.Send(p)
 	return len(p), nil
 }
 
@@ -175,17 +228,24 @@ func (h *handshake) Close() error {
 
 // attached is the transport on a loop: it has what was fed.
 type attached struct {
-	addrs
-	sink Sink
-	in   []byte
+	undated
+	sink          Sink
+	local, remote net.Addr
+
+	in      []byte
+	records records
+	more    bool // plaintext may be left from the last read
 }
+
+func (a *attached) LocalAddr() net.Addr  { return a.local }
+func (a *attached) RemoteAddr() net.Addr { return a.remote }
 
 func (a *attached) Read(p []byte) (int, error) {
 	if len(a.in) == 0 {
 		a.in = nil
 		return 0, errMore
 	}
-	n := copy(p, a.in)
+	n := a.records.copy(p, a.in)
 	a.in = a.in[n:]
 	return n, nil
 }
