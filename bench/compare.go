@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/static"
 	"github.com/ringkit/ringkit/bench/internal/subject"
@@ -59,6 +60,11 @@ func compare(ctx context.Context, o options, dir string, stdout, stderr io.Write
 		atHand := subjects
 		if sc.static {
 			if atHand, err = withFiles(subjects, dir); err != nil {
+				return err
+			}
+		}
+		if sc.tls {
+			if atHand, err = withTLS(subjects, dir); err != nil {
 				return err
 			}
 		}
@@ -127,6 +133,17 @@ func withFiles(subjects []subject.Subject, dir string) ([]subject.Subject, error
 	return with, static.Write(dir)
 }
 
+// withTLS has the subjects speak TLS with one certificate.
+func withTLS(subjects []subject.Subject, dir string) ([]subject.Subject, error) {
+	var with []subject.Subject
+	for _, s := range subjects {
+		s = s.With("-tls", dir)
+		s.Secure = true
+		with = append(with, s)
+	}
+	return with, secure.Write(dir)
+}
+
 // newLoad returns what puts the load of a scenario on a server: wrk, or the program
 // generator if some requests take longer than others.
 func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
@@ -148,7 +165,9 @@ func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
 				return sample{}, err
 			}
 		}
-		l.URL = srv.URL(route)
+		if l.URL = srv.URL(route); sc.tls {
+			l.URL = srv.SecureURL(route)
+		}
 		return measureLoad(ctx, srv.PID, l)
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
@@ -60,7 +61,7 @@ func measureServer(ctx context.Context, at place, s subject.Subject, load loadFu
 		return sample{}, err
 	}
 	defer srv.Stop()
-	if err := client.Probe(srv.Port, s.Route); err != nil {
+	if err := probe(srv.Port, s); err != nil {
 		return sample{}, srv.Explain(fmt.Errorf("probing %s: %w", s.Route, err))
 	}
 	engine, err := procfs.Engine(srv.PID)
@@ -73,10 +74,18 @@ func measureServer(ctx context.Context, at place, s subject.Subject, load loadFu
 	result, err := load(ctx, srv, s.Route)
 	result.Engine = engine
 	// A load without answers is the server's fault only if it still gives none.
-	if err := client.Probe(srv.Port, s.Route); err != nil {
+	if err := probe(srv.Port, s); err != nil {
 		return result, srv.Explain(fmt.Errorf("probing %s after the load: %w", s.Route, err))
 	}
 	return result, srv.Explain(err)
+}
+
+// probe does one exchange with a subject on a connection of its own.
+func probe(port int, s subject.Subject) error {
+	if s.Secure {
+		return secure.Probe(port, s.Route)
+	}
+	return client.Probe(port, s.Route)
 }
 
 func measureLoad(ctx context.Context, pid int, load wrk.Load) (sample, error) {

@@ -76,7 +76,7 @@ func TestParseOptionsRejects(t *testing.T) {
 
 func TestIncludes(t *testing.T) {
 	plain, mixed, two := findScenario(t, "plain"), findScenario(t, "mix2"), findScenario(t, "two")
-	file := findScenario(t, "static")
+	file, overTLS := findScenario(t, "static"), findScenario(t, "tls")
 	named := options{named: true}
 	chosen := options{extras: []extra{{"old", "/a"}}}
 	for _, test := range []struct {
@@ -97,6 +97,9 @@ func TestIncludes(t *testing.T) {
 		{chosen, file, subject.Subject{Name: "ringkit"}, false},
 		{named, file, subject.Subject{Name: "ringkit"}, true},
 		{named, file, subject.Subject{Name: "uring", Floor: true}, false},
+		{chosen, overTLS, subject.Subject{Name: "nethttp"}, true},
+		{chosen, overTLS, subject.Subject{Name: "fasthttp"}, false},
+		{named, overTLS, subject.Subject{Name: "uring", Floor: true}, false},
 	} {
 		if got := test.o.includes(test.sc, test.s); got != test.want {
 			t.Errorf("%s in %s, subjects named %v: got %v", test.s.Name, test.sc.name, test.o.named, got)

@@ -20,6 +20,7 @@ type scenario struct {
 	close    bool    // each request asks for the end of its connection
 	two      bool    // server and load share two processors
 	static   bool    // for a file
+	tls      bool    // over TLS
 	mix      mixture // some requests take longer than others
 }
 
@@ -42,6 +43,7 @@ var scenarios = []scenario{
 	{name: "close", pipeline: 1, close: true},
 	{name: "two", pipeline: 1, two: true},
 	{name: "static", pipeline: 1, static: true},
+	{name: "tls", pipeline: 1, tls: true},
 	{name: "mix2", pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
 	{name: "mix2-same", pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
 	{name: "mix1s", pipeline: 1, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
@@ -54,7 +56,7 @@ func (s scenario) mixed() bool { return s.mix.share > 0 }
 
 // quickScenarios are those that a quick run takes.
 func quickScenarios() []scenario {
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static })
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static || s.tls })
 }
 
 func scenarioNames(list []scenario) string {
@@ -99,6 +101,8 @@ func (s scenario) describe(connections int) string {
 	switch {
 	case s.static:
 		return text + fmt.Sprintf(", for a file of %d KiB", static.Size>>10)
+	case s.tls:
+		return text + ", over TLS"
 	case s.two:
 		return text + ", server and load on two processors"
 	case s.mixed():
@@ -127,6 +131,8 @@ func (s scenario) subjects() []string {
 		return subject.Two()
 	case s.static:
 		return subject.Files()
+	case s.tls:
+		return subject.Secure()
 	}
 	return subject.Default()
 }
@@ -135,7 +141,7 @@ func (s scenario) subjects() []string {
 // C do not read the fields of a request and would not close, have no routes and no files, and
 // run on one thread.
 func (s scenario) suits(sub subject.Subject) bool {
-	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static
+	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls
 }
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""

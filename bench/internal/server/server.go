@@ -131,6 +131,11 @@ func (s *Server) URL(route string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", s.Port, route)
 }
 
+// SecureURL is URL for a server that speaks TLS.
+func (s *Server) SecureURL(route string) string {
+	return fmt.Sprintf("https://127.0.0.1:%d%s", s.Port, route)
+}
+
 // Stop asks the server to end, kills it if it does not, and waits for its end.
 func (s *Server) Stop() {
 	s.stop()

@@ -24,6 +24,9 @@ type Subject struct {
 	// Floor says that it is a program in C that hardly looks at requests.
 	Floor bool
 
+	// Secure says that it speaks TLS.
+	Secure bool
+
 	args func(loops int) []string
 }
 
@@ -53,10 +56,11 @@ type recipe struct {
 type group uint8
 
 const (
-	plain group = 1 << iota // requests that take nothing
-	mixed                   // with some that take longer
-	two                     // on two processors
-	files                   // for a file
+	plain  group = 1 << iota // requests that take nothing
+	mixed                    // with some that take longer
+	two                      // on two processors
+	files                    // for a file
+	secure                   // over TLS
 )
 
 // Names of the subjects that others are compared with.
@@ -74,19 +78,19 @@ var recipes = []recipe{
 		about: "floor: C on raw io_uring, SINGLE_ISSUER|DEFER_TASKRUN"},
 	{name: "epoll", source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain,
 		about: "floor: C on raw epoll"},
-	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two,
+	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two | secure,
 		about: "this project, native handler"},
-	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain,
+	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | secure,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files,
+	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files | secure,
 		about: "this project, net/http handler"},
 	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll, in: files,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-std-inline", source: ringkitSource, args: ringkitArgs("-handler", "std", "-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two | files,
+	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two | files | secure,
 		about: "net/http of the Go in use"},
 	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two | files,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
@@ -129,6 +133,9 @@ func Two() []string { return in(two) }
 
 // Files is Default for servers that send a file.
 func Files() []string { return in(files) }
+
+// Secure is Default for servers that speak TLS.
+func Secure() []string { return in(secure) }
 
 func in(g group) []string {
 	var names []string

@@ -1,6 +1,7 @@
 // Command fasthttp answers every request with the benchmark's response through
 // github.com/valyala/fasthttp, as a program with no special tuning would; late on
-// the slow routes of package mix. With -files it serves files, too.
+// the slow routes of package mix. With -files it serves files, too; with -tls it
+// speaks TLS.
 package main
 
 import (
@@ -14,11 +15,13 @@ import (
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
+	secured := flag.String("tls", "", "`directory` with a certificate, to speak TLS, see package secure")
 	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -34,6 +37,10 @@ func main() {
 	handler := hello
 	if *files != "" {
 		handler = withFiles(*files)
+	}
+	if *secured != "" {
+		cert, key := secure.Files(*secured)
+		log.Fatal(fasthttp.ServeTLS(l, cert, key, handler))
 	}
 	log.Fatal(fasthttp.Serve(l, handler))
 }

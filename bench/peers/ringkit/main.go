@@ -1,5 +1,6 @@
 // Command ringkit answers every request with the benchmark's response through this
-// project's server; late on the slow routes of package mix. With -files it serves files, too.
+// project's server; late on the slow routes of package mix. With -files it serves files,
+// too; with -tls it speaks TLS.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
@@ -25,6 +27,7 @@ func main() {
 	mode := flag.String("mode", "auto", "how handlers run: auto, inline or goroutine")
 	loops := flag.Int("loops", 0, "`number` of event loops; 0 means one for each CPU")
 	kind := flag.String("handler", "native", "native or std, an http.Handler")
+	secured := flag.String("tls", "", "`directory` with a certificate, to speak TLS, see package secure")
 	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	headerTimeout := flag.Duration("header-timeout", 0, "`time` a request head may take; 0 means the server's default")
 	flag.Parse()
@@ -54,6 +57,10 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("listening on", l.Addr())
+	if *secured != "" {
+		cert, key := secure.Files(*secured)
+		log.Fatal(srv.ServeTLS(l, cert, key))
+	}
 	log.Fatal(srv.Serve(l))
 }
 
