@@ -157,6 +157,7 @@ func (h *handshake) run(c *conn.Conn) {
 		return
 	}
 	h.running = true
+	h.tls.SplitRecord()
 	go h.shake()
 }
 

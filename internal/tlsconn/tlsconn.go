@@ -126,9 +126,33 @@ func (c *Conn) HasRecord() bool {
 	return h.in[0] != typeHandshake || len(h.in) >= recordHeader+int(h.in[3])<<8+int(h.in[4])
 }
 
+// SplitRecord makes two records of the first one, if that is a large one which has
+// arrived. A tls.Conn keeps for good the memory that the largest record has taken, and
+// for most clients of a server that is their first, with the keys they offer; messages
+// may be divided among records (RFC 8446 section 5.1).
+func (c *Conn) SplitRecord() {
+	h := c.transport.Conn.(*handshake)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.in) < recordHeader || h.in[0] != typeHandshake {
+		return
+	}
+	n := int(h.in[3])<<8 | int(h.in[4])
+	if n < splitFrom || len(h.in) < recordHeader+n {
+		return
+	}
+	first := (n + 1) / 2
+	in := make([]byte, 0, recordHeader+len(h.in))
+	in = append(in, h.in[0], h.in[1], h.in[2], byte(first>>8), byte(first))
+	in = append(in, h.in[recordHeader:recordHeader+first]...)
+	in = append(in, h.in[0], h.in[1], h.in[2], byte((n-first)>>8), byte(n-first))
+	h.in = append(in, h.in[recordHeader+first:]...)
+}
+
 const (
 	recordHeader  = 5
 	typeHandshake = 22
+	splitFrom     = 1024 // bytes in a record
 )
 
 // Attach ends the handshake, and returns what arrived behind it. From now on records

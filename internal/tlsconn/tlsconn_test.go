@@ -319,6 +319,55 @@ func TestHasRecord(t *testing.T) {
 	}
 }
 
+// A first record that is split is the same to the handshake; what is not large, not
+// whole or something else stays as it is.
+func TestSplitRecord(t *testing.T) {
+	for _, c := range []struct {
+		in   []byte
+		want []int // lengths of records
+	}{
+		{record(typeHandshake, splitFrom), []int{splitFrom / 2, splitFrom / 2}},
+		{append(record(typeHandshake, splitFrom+1), record(typeHandshake, 2000)...), []int{splitFrom/2 + 1, splitFrom / 2, 2000}},
+		{record(typeHandshake, splitFrom-1), []int{splitFrom - 1}},
+		{record(23, 2000), []int{2000}},
+		{record(typeHandshake, 2000)[:2004], nil},
+		{[]byte{typeHandshake, 3, 1, 255}, nil},
+	} {
+		e := newConn(Line{})
+		e.Arrived(c.in)
+		e.SplitRecord()
+		in := e.transport.Conn.(*handshake).in
+		if c.want == nil {
+			if !bytes.Equal(in, c.in) {
+				t.Errorf("%d bytes were changed", len(c.in))
+			}
+			continue
+		}
+		var payload []byte
+		for _, n := range c.want {
+			if len(in) < 5+n || int(in[3])<<8+int(in[4]) != n || !bytes.Equal(in[:3], c.in[:3]) {
+				t.Fatalf("%d bytes: no record of %d bytes", len(c.in), n)
+			}
+			payload, in = append(payload, in[5:5+n]...), in[5+n:]
+		}
+		var want []byte
+		for rest := c.in; len(rest) > 0; {
+			n := int(rest[3])<<8 | int(rest[4])
+			want, rest = append(want, rest[5:5+n]...), rest[5+n:]
+		}
+		if len(in) > 0 || !bytes.Equal(payload, want) {
+			t.Errorf("%d bytes became others", len(c.in))
+		}
+	}
+}
+
+func record(kind byte, n int) []byte {
+	p := make([]byte, 5+n)
+	rand.Read(p)
+	p[0], p[1], p[2], p[3], p[4] = kind, 3, 1, byte(n>>8), byte(n)
+	return p
+}
+
 // Released in the middle of a record, the connection goes on over its own socket.
 func TestRelease(t *testing.T) {
 	eachVersion(t, func(t *testing.T, cfg *tls.Config) {
