@@ -46,6 +46,7 @@ const (
 	flagReset                       // the peer is to see a reset once flushed
 	flagHanded                      // SetProtocol was called from Data
 	flagLater                       // is in Loop.later or Loop.due
+	flagOpening                     // the layer may have more to open
 
 	flagsIdle    = flagQuiet | flagParked
 	flagsNoInput = flagHeld | flagCalling | flagLater // input is kept

@@ -33,7 +33,7 @@ func (c *Conn) Detach(done func(fd int, rest []byte, err error)) {
 // detachIfQuiet ends what Detach began when nothing is in flight and nothing waits
 // to be.
 func (c *Conn) detachIfQuiet() {
-	if c.phase != phaseDetaching || c.inflight != 0 || c.queued != 0 || c.flags&flagDelivering != 0 {
+	if c.phase != phaseDetaching || c.inflight != 0 || c.queued != 0 || c.flags&(flagDelivering|flagOpening) != 0 {
 		return
 	}
 	rest := slices.Clone(c.in[c.taken:])

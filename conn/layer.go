@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/ringkit/ringkit/internal/check"
 	"github.com/ringkit/ringkit/internal/mapped"
 )
 
@@ -54,6 +55,9 @@ var errUnreadAnswers = errors.New("the peer asks for answers below the protocol 
 // SetLayer puts a layer in front of the protocol. What was written before goes over
 // the wire as it is; input that was kept belongs to the protocol already.
 func (c *Conn) SetLayer(layer Layer) {
+	if c.queued == 0 {
+		c.dropOutput()
+	}
 	c.secured = &secured{layer: layer, first: c.out, last: c.last, sent: int(c.done)}
 	c.out, c.last, c.done = nil, nil, 0
 }
@@ -61,18 +65,27 @@ func (c *Conn) SetLayer(layer Layer) {
 // Secured reports whether there is a layer between the protocol and the wire.
 func (c *Conn) Secured() bool { return c.secured != nil }
 
-// Unseal has the layer open received bytes that came another way than over the loop.
+// Unseal has the layer open received bytes that came another way than over the loop. It
+// is for tasks, not for the callbacks of a protocol.
 func (c *Conn) Unseal(wire []byte) {
+	check.That(len(c.loop.active) == 0, "Unseal while input is delivered")
 	if c.phase == phaseOpen {
 		c.open(wire)
 		c.pause()
+		c.detachIfQuiet()
 	}
 }
 
 // open has the layer open what was received, and delivers or keeps it.
 func (c *Conn) open(wire []byte) {
+	c.secured.layer.Feed(wire)
+	c.flags |= flagOpening
+	c.openFed()
+	c.flags &^= flagOpening
+}
+
+func (c *Conn) openFed() {
 	layer := c.secured.layer
-	layer.Feed(wire)
 	buf := c.loop.plainBuffer()
 	for c.phase == phaseOpen || c.phase == phaseDetaching {
 		n, err := layer.Read(buf)
@@ -137,8 +150,8 @@ func (l *Loop) plainBuffer() []byte {
 // nil when the connection is over.
 func (c *Conn) sealed() (b *mapped.Block, sent int) {
 	s := c.secured
-	for s.first == nil && c.out != nil && c.phase != phaseStopping {
-		c.seal()
+	for (s.first == nil || len(s.first.B) == 0) && c.out != nil && c.phase != phaseStopping {
+		c.seal() // into room that was reserved and not used, where there is some
 	}
 	if c.phase == phaseStopping {
 		return nil, 0

@@ -236,7 +236,7 @@ func (l *Loop) abandonAbove(depth int) {
 		last := len(l.active) - 1
 		c := l.active[last]
 		l.active = l.active[:last]
-		c.flags &^= flagDelivering
+		c.flags &^= flagDelivering | flagOpening
 		c.stop(ErrAbandoned)
 	}
 }
@@ -474,7 +474,7 @@ func (l *Loop) fireTimers() {
 
 // flush starts a send on every connection that was written to in this turn.
 func (l *Loop) flush() {
-	for i := 0; i < len(l.dirty); i++ { // a layer that fails has its protocol called, which may write to others
+	for i := 0; i < len(l.dirty); i++ { // who is told of an end may write to others
 		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.flags &^= flagDirty

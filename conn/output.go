@@ -30,7 +30,7 @@ func (c *Conn) Commit(p []byte) {
 	n := len(b.B)
 	b.B = b.B[:n+len(p)]
 	check.That(len(p) == 0 || &b.B[n] == &p[0], "Commit of memory that is not from Reserve")
-	if c.wrote(len(p)); c.queued == 0 && c.secured == nil {
+	if c.wrote(len(p)); c.queued == 0 {
 		c.dropOutput()
 	}
 }
