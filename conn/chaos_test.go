@@ -2,7 +2,7 @@ package conn_test
 
 import (
 	"hash/fnv"
-	"math/rand/v2"
+	"io"
 	"testing"
 	"time"
 
@@ -37,7 +37,7 @@ func (ch *chaos) act(c *conn.Conn) {
 
 func (ch *chaos) one(c *conn.Conn) {
 	w := ch.w
-	switch w.rng.IntN(24) {
+	switch w.rng.IntN(29) {
 	case 0, 1, 2, 3:
 		c.Write(w.bytes(w.rng.IntN(1 << w.rng.IntN(18))))
 	case 4, 5:
@@ -93,7 +93,99 @@ func (ch *chaos) one(c *conn.Conn) {
 			w.detaching++
 			c.Detach(func(int, []byte, error) { w.detaching-- })
 		}
+	case 24, 25:
+		if c.Borrow() {
+			w.lend(c)
+		}
+	case 26:
+		if w.rng.IntN(3) == 0 {
+			c.CloseReset()
+		}
+	case 27:
+		if !c.Closing() && !c.Secured() {
+			c.SetLayer(&sloppy{w, c, nil})
+		}
+	case 28:
+		ch.later(func(c *conn.Conn) {
+			if c.Secured() {
+				c.Unseal(w.bytes(w.rng.IntN(1000)))
+			}
+		})
 	}
+}
+
+// lend has a borrower try its luck, wait for room or not, and give the connection back
+// at any time.
+func (w *world) lend(c *conn.Conn) {
+	fd := c.FD()
+	for range w.rng.IntN(3) {
+		w.sometime(func(*conn.Loop) {
+			if w.borrows(c, fd) {
+				c.AwaitRoom(0)
+			}
+		})
+	}
+	w.borrowed[c] = fd
+	w.sometime(func(*conn.Loop) {
+		if !w.borrows(c, fd) {
+			w.Errorf("seed %d: a connection that was lent is another one's", w.seed)
+		}
+		delete(w.borrowed, c)
+		c.GiveBack(1)
+	})
+}
+
+// borrows reports whether it is still the same connection, and lent.
+func (w *world) borrows(c *conn.Conn, fd int) bool { return w.borrowed[c] == fd && c.FD() == fd }
+
+// sometime runs a task, now or after a while.
+func (w *world) sometime(task func(*conn.Loop)) {
+	if w.rng.IntN(2) == 0 {
+		w.loop.Do(task)
+		return
+	}
+	w.sim.After(w.soon(), func() { w.loop.Do(task) })
+}
+
+// sloppy is a layer that leaves everything as it is, most of the time.
+type sloppy struct {
+	w    *world
+	c    *conn.Conn
+	wire []byte
+}
+
+func (s *sloppy) Feed(wire []byte) { s.wire = wire }
+
+func (s *sloppy) Read(p []byte) (int, error) {
+	switch s.w.rng.IntN(100) {
+	case 0:
+		return 0, io.EOF
+	case 1:
+		return 0, errRecord
+	case 2, 3, 4, 5:
+		s.c.WriteWire(s.w.bytes(s.w.rng.IntN(1 << s.w.rng.IntN(18))))
+	}
+	n := copy(p[:1+s.w.rng.IntN(len(p))], s.wire)
+	s.wire = s.wire[n:]
+	return n, nil
+}
+
+func (s *sloppy) Write(p []byte) (int, error) {
+	if s.w.rng.IntN(100) == 0 {
+		return 0, errRecord
+	}
+	n := s.w.rng.IntN(len(p) + 1)
+	s.c.WriteWire(p[:n])
+	s.c.WriteWire(p[n:])
+	return len(p), nil
+}
+
+func (s *sloppy) CloseWrite() error {
+	s.c.WriteWire(s.w.bytes(s.w.rng.IntN(100)))
+	if s.w.rng.IntN(10) == 0 {
+		return errRecord
+	}
+	return nil
 }
 
 // later does something by a task, now or after a while.
@@ -104,11 +196,7 @@ func (ch *chaos) later(do func(*conn.Conn)) {
 			do(c)
 		}
 	}
-	if ch.w.rng.IntN(2) == 0 {
-		ch.w.loop.Do(task)
-		return
-	}
-	ch.w.sim.After(ch.w.soon(), func() { ch.w.loop.Do(task) })
+	ch.w.sometime(task)
 }
 
 // meet adopts a new connection in the middle of everything.
@@ -186,13 +274,16 @@ func (w *world) chaos() {
 	if w.detaching != 0 {
 		w.Errorf("seed %d: %d connections were to be detached and nobody was told", w.seed, w.detaching)
 	}
+	if len(w.borrowed) != 0 {
+		w.Errorf("seed %d: %d connections are lent at the end", w.seed, len(w.borrowed))
+	}
 }
 
 // The same seed gives the same run.
 func TestSeedsRepeat(t *testing.T) {
 	seeds(t, 40, func(w *world) {
 		run := func() (stats simring.Stats, received uint64) {
-			w := &world{T: w.T, seed: w.seed, rng: rand.New(rand.NewPCG(w.seed, 1)), peers: make(map[int]*simring.Peer)}
+			w := newWorld(w.T, w.seed)
 			w.chaos()
 			sum := fnv.New64()
 			for i := range len(w.peers) {

@@ -94,7 +94,7 @@ func (c *Conn) room(n int) *mapped.Block {
 }
 
 func (c *Conn) inFlight(b *mapped.Block) bool {
-	return b == c.out && c.flags&flagSending != 0 && c.secured == nil
+	return b == c.out && c.flags&(flagSending|flagBorrowed|flagAwaiting) == flagSending && c.secured == nil
 }
 
 // blockLimit is up to where a block grows.
