@@ -161,9 +161,9 @@ func (s *sloppy) Read(p []byte) (int, error) {
 	case 0:
 		return 0, io.EOF
 	case 1:
-		return 0, errRecord
+		return 0, errBadRecord
 	case 2, 3, 4, 5:
-		s.c.WriteWire(s.w.bytes(s.w.rng.IntN(1 << s.w.rng.IntN(18))))
+		s.c.WriteWire(s.w.bytes(s.w.rng.IntN(1 << s.w.rng.IntN(16))))
 	}
 	n := copy(p[:1+s.w.rng.IntN(len(p))], s.wire)
 	s.wire = s.wire[n:]
@@ -172,7 +172,7 @@ func (s *sloppy) Read(p []byte) (int, error) {
 
 func (s *sloppy) Write(p []byte) (int, error) {
 	if s.w.rng.IntN(100) == 0 {
-		return 0, errRecord
+		return 0, errBadRecord
 	}
 	n := s.w.rng.IntN(len(p) + 1)
 	s.c.WriteWire(p[:n])
@@ -183,7 +183,7 @@ func (s *sloppy) Write(p []byte) (int, error) {
 func (s *sloppy) CloseWrite() error {
 	s.c.WriteWire(s.w.bytes(s.w.rng.IntN(100)))
 	if s.w.rng.IntN(10) == 0 {
-		return errRecord
+		return errBadRecord
 	}
 	return nil
 }

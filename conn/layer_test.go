@@ -166,6 +166,7 @@ type layered struct {
 
 func (p *layered) Open(c *conn.Conn) {
 	c.Write(p.greeting)
+	c.Reserve(10) // is not used
 	p.layer = &xorLayer{c: c, most: p.most}
 	c.SetLayer(p.layer)
 	p.Protocol.Open(c)
@@ -450,6 +451,36 @@ func TestLayerEndsWhilePaused(t *testing.T) {
 	b.settle()
 	if peer.Unreceived() != 0 {
 		t.Errorf("%d bytes are not received while the end is being sent", peer.Unreceived())
+	}
+	b.finish()
+}
+
+// Detach keeps what the layer has not opened yet, also where nothing of the connection
+// is in flight any more.
+func TestDetachKeepsWhatIsNotOpened(t *testing.T) {
+	for _, single := range []float64{0, 1} {
+		b := newBench(t, conn.Config{}, simring.WithFaults(simring.Faults{EndRecv: single}))
+		told, rest := 0, ""
+		_, peer, _ := b.adoptLayered(&hooks{data: func(c *conn.Conn, in []byte) int {
+			c.Detach(func(_ int, in []byte, err error) { told, rest = told+1, string(in) })
+			return 1
+		}})
+		peer.Write(sealAll([]byte("xfirst second third"), 7))
+		b.settle()
+		if told != 1 || rest != "first second third" {
+			t.Errorf("single-shot %v: told %d times, of %q", single == 1, told, rest)
+		}
+		b.finish()
+	}
+}
+
+// Room that is reserved and not used is not kept behind a layer either.
+func TestRoomNotUsedBehindLayer(t *testing.T) {
+	b := newBench(t, conn.Config{})
+	c, _, _ := b.adoptLayered(&hooks{})
+	c.Commit(c.Reserve(10_000))
+	if blocks, _ := b.loop.Live(); blocks != 0 {
+		t.Errorf("%d blocks with nothing to send", blocks)
 	}
 	b.finish()
 }
