@@ -59,7 +59,7 @@ func uploaded(body string) string {
 
 // net/http's client, with all it does by itself.
 func TestStandardClient(t *testing.T) {
-	content := pattern(5 << 20)
+	content := pattern(2 << 20)
 	eachEngine(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: filesAndForms(t, content)})
 		transport := &http.Transport{ExpectContinueTimeout: patience, TLSClientConfig: testTrust()}
@@ -170,9 +170,9 @@ func TestStandardClientsAtTheSameTime(t *testing.T) {
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: patience}
 		var all sync.WaitGroup
-		for n := range 16 {
+		for n := range 8 {
 			all.Go(func() {
-				for i := range 6 {
+				for i := range 4 {
 					ctx, cancel := context.WithCancel(t.Context())
 					req, err := http.NewRequestWithContext(ctx, "GET", s.url("/files/big.bin"), nil)
 					if err != nil {

@@ -85,6 +85,15 @@ func eachKind(t *testing.T, test func(*testing.T, engine)) {
 	onEngines(t, []engine{*engineNamed("uring"), *engineNamed("epoll")}, test)
 }
 
+// eachTransport runs a test on io_uring and on epoll, with and without TLS: one about
+// time or about what is said, to which the features of a ring make no difference.
+func eachTransport(t *testing.T, test func(*testing.T, engine)) {
+	onEngines(t, []engine{
+		*engineNamed("uring"), *engineNamed("epoll"),
+		*engineNamed("uring over TLS"), *engineNamed("epoll over TLS"),
+	}, test)
+}
+
 func onEngines(t *testing.T, engines []engine, test func(*testing.T, engine)) {
 	for _, e := range engines {
 		if e.blocking && testing.Short() {

@@ -152,6 +152,7 @@ func TestContractConnState(t *testing.T) {
 		for _, c := range cases {
 			p := s.dial()
 			c.do(p)
+			p.Close() // what the server lingers for
 			peers = append(peers, p)
 		}
 		for i, c := range cases {
@@ -223,6 +224,7 @@ func TestContractConnStateAtShutdown(t *testing.T) {
 		next <- true
 		busy.expectAnswer(200, "")
 		busy.expectEnd()
+		busy.Close()
 		if err := expect(t, "Shutdown", down); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
@@ -246,6 +248,7 @@ func TestContractConnStateAtTimeout(t *testing.T) {
 		start := time.Now()
 		for _, p := range []*peer{silent, slow, idle} {
 			p.rest()
+			p.Close()
 		}
 		if took := time.Since(start); took > patience/2 {
 			t.Errorf("they ended after %v, want %v", took, tick)

@@ -407,9 +407,7 @@ func TestChurnTakesNoMemory(t *testing.T) {
 		warmup = 1_000
 		count  = 10_000
 	)
-	eachEngine(t, func(t *testing.T, e engine) {
-		e.notBlocking(t, "it is about memory")
-		e.notSecure(t, "the clients speak without TLS")
+	eachKind(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: askers(), ReadHeaderTimeout: time.Second, IdleTimeout: time.Second})
 		buf := make([]byte, 1024)
 		churn := func(n int) {

@@ -229,6 +229,7 @@ func TestState(t *testing.T) {
 		is(StateDraining)
 		goOn <- true
 		p.expectAnswer(200, "")
+		p.Close()
 		if err := expect(t, "Shutdown", stopped); err != nil {
 			t.Error(err)
 		}

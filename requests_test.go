@@ -189,7 +189,7 @@ func TestBadRequestLine(t *testing.T) { testBadRequests(t, badRequestLines) }
 func TestBadTarget(t *testing.T)      { testBadRequests(t, badTargets) }
 func TestBadHost(t *testing.T)        { testBadRequests(t, badHosts) }
 func TestBadFields(t *testing.T)      { testBadRequests(t, badFields) }
-func TestBadFraming(t *testing.T)     { testBadRequests(t, badFramings) }
+func TestBadFraming(t *testing.T)     { testBadRequestsOn(t, eachEngine, badFramings) }
 func TestBadChunks(t *testing.T)      { testBadRequests(t, badChunks) }
 
 // askers are handlers that answer every request with what was asked of them: a
@@ -213,8 +213,10 @@ func askers() HandlerFunc {
 	}
 }
 
-func testBadRequests(t *testing.T, cases []badRequest) {
-	eachEngine(t, func(t *testing.T, e engine) {
+func testBadRequests(t *testing.T, cases []badRequest) { testBadRequestsOn(t, eachKind, cases) }
+
+func testBadRequestsOn(t *testing.T, each func(*testing.T, func(*testing.T, engine)), cases []badRequest) {
+	each(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: askers()})
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) { s.in(t).expectBad(c) })
@@ -343,7 +345,7 @@ func TestGoodRequests(t *testing.T) {
 		{"chunks that look like the end", chunkedTo + "5\r\n0\r\n\r\n\r\n0\r\n\r\n", "POST test/ 0\r\n\r\n"},
 		{"standard handler", "PUT /slow?a=%zz HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nok", "PUT test/slow?a=%zz ok"},
 	}
-	eachEngine(t, func(t *testing.T, e engine) {
+	eachTransport(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{Handler: askers()})
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
