@@ -96,7 +96,7 @@ func eachTransport(t *testing.T, test func(*testing.T, engine)) {
 
 func onEngines(t *testing.T, engines []engine, test func(*testing.T, engine)) {
 	for _, e := range engines {
-		if e.blocking && testing.Short() {
+		if e.blocking && testing.Short() && !checksEnabled {
 			continue // it takes a while, and looks for races of this package, not at the kernel
 		}
 		t.Run(e.name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func (h host) own() bool { return h.engine != nil }
 // eachHost runs a test on every host, and looks for what it leaves behind.
 func eachHost(t *testing.T, test func(*testing.T, host)) {
 	for _, h := range hosts {
-		if h.mode != Auto && testing.Short() {
+		if h.mode != Auto && testing.Short() && !checksEnabled {
 			continue // to which the kernel makes no difference
 		}
 		t.Run(h.name, func(t *testing.T) {
