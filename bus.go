@@ -1,6 +1,7 @@
 package ringkit
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,12 +48,12 @@ func (g *Group) Connect(bus Bus, topic string, lost func(error)) (disconnect fun
 		lost = func(error) {}
 	}
 	cancel, err := bus.Subscribe(topic, func(data []byte) {
-		m, err := parseBroadcast(data)
+		p, err := parseBroadcast(data)
 		if err != nil {
 			lost(err)
 			return
 		}
-		g.deliver(Prepare(m))
+		g.deliver(p)
 	}, lost)
 	if err != nil {
 		return nil, fmt.Errorf("ringkit: subscribe to %q: %w", topic, err)
@@ -66,9 +67,22 @@ func (g *Group) Connect(bus Bus, topic string, lost func(error)) (disconnect fun
 	}), nil
 }
 
-// A broadcast on a bus is its kind, one byte, and its data.
-func (l *link) publish(m wsock.Message) error {
-	data := append(append(make([]byte, 0, 1+len(m.Data)), byte(m.Kind)), m.Data...)
+// A broadcast on a bus is its kind, one byte, and its data. That of an event is JSON, and its
+// kind is no opcode.
+const kindEvent = 0xff
+
+func (l *link) publish(m wsock.Message) error { return l.send(byte(m.Kind), m.Data) }
+
+func (l *link) publishEvent(e ServerEvent) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return l.send(kindEvent, data)
+}
+
+func (l *link) send(kind byte, data []byte) error {
+	data = append(append(make([]byte, 0, 1+len(data)), kind), data...)
 	if err := l.bus.Publish(l.topic, data); err != nil {
 		return fmt.Errorf("ringkit: publish to %q: %w", l.topic, err)
 	}
@@ -77,11 +91,22 @@ func (l *link) publish(m wsock.Message) error {
 
 var errForeign = errors.New("ringkit: something on the bus is no broadcast")
 
-func parseBroadcast(data []byte) (wsock.Message, error) {
-	if len(data) == 0 || !wsock.Opcode(data[0]).Data() {
-		return wsock.Message{}, errForeign
+func parseBroadcast(data []byte) (*Prepared, error) {
+	if len(data) == 0 {
+		return nil, errForeign
 	}
-	return wsock.Message{Kind: wsock.Opcode(data[0]), Data: data[1:]}, nil
+	kind, data := data[0], data[1:]
+	if kind == kindEvent {
+		var e ServerEvent
+		if json.Unmarshal(data, &e) != nil {
+			return nil, errForeign
+		}
+		return PrepareEvent(e), nil
+	}
+	if !wsock.Opcode(kind).Data() {
+		return nil, errForeign
+	}
+	return Prepare(wsock.Message{Kind: wsock.Opcode(kind), Data: data}), nil
 }
 
 // LocalBus is a Bus within the process. The zero value is ready.

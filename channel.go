@@ -507,16 +507,26 @@ type Prepared struct {
 
 // Prepare prepares m, which it copies.
 func Prepare(m wsock.Message) *Prepared {
+	m.Data = append([]byte(nil), m.Data...)
+	return prepare(m, func() []byte {
+		e := ServerEvent{Data: string(m.Data)}
+		return e.Append(nil)
+	})
+}
+
+// PrepareEvent is Prepare for an event: a channel that sends events gets it whole, any
+// other its data as a text message.
+func PrepareEvent(e ServerEvent) *Prepared {
+	return prepare(Text(e.Data), func() []byte { return e.Append(nil) })
+}
+
+func prepare(m wsock.Message, event func() []byte) *Prepared {
 	var z *wsock.Deflater
 	if len(m.Data) >= wsock.DefaultThreshold {
 		z = deflaters.Get().(*wsock.Deflater)
 		defer deflaters.Put(z)
 	}
-	m.Data = append([]byte(nil), m.Data...)
-	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(func() []byte {
-		e := ServerEvent{Data: string(m.Data)}
-		return e.Append(nil)
-	})}
+	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(event)}
 }
 
 // over returns the message as it goes over an answer.

@@ -84,6 +84,19 @@ func (g *Group) Broadcast(m wsock.Message) error {
 	return nil
 }
 
+// BroadcastEvent is Broadcast for an event, which is UTF-8: channels that send events get
+// it with its name, ID and Retry, others its data as a text message.
+func (g *Group) BroadcastEvent(e ServerEvent) error {
+	g.mu.Lock()
+	link := g.link
+	g.mu.Unlock()
+	if link != nil {
+		return link.publishEvent(e)
+	}
+	g.deliver(PrepareEvent(e))
+	return nil
+}
+
 // deliver sends to the members in this process.
 func (g *Group) deliver(p *Prepared) {
 	g.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/ringkit/ringkit/wsock"
 )
@@ -124,6 +125,44 @@ func TestGroupOverBus(t *testing.T) {
 			for _, p := range peers {
 				p.expectMessage(Text("from " + fmt.Sprint(i)))
 			}
+		}
+	})
+}
+
+// An event is broadcast with its ID to those who get events, and as a message to the
+// others; also over a bus.
+func TestGroupBroadcastEvent(t *testing.T) {
+	eachKind(t, func(t *testing.T, e engine) {
+		for _, connected := range []bool{false, true} {
+			var room Group
+			if connected {
+				disconnect, err := room.Connect(new(LocalBus), "room", func(err error) { t.Error(err) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer disconnect()
+			}
+			join := Events{Open: func(ch *Channel) {
+				if !ch.IsWebSocket() {
+					ch.StartEvents()
+				}
+				room.Join(ch)
+			}}
+			s := serve(t, e, &Server{Handler: channelsWith(&ChannelOptions{}, func() Events { return join })})
+			socket, stream := s.webSocket("/std", true), s.dial()
+			stream.send(ask("GET", "/std"))
+			if !eventually(func() bool { return room.Len() == 2 }) {
+				t.Fatalf("%d members", room.Len())
+			}
+			ev := ServerEvent{Name: "said", ID: "7", Data: "two\nlines", Retry: 1500 * time.Millisecond}
+			if err := room.BroadcastEvent(ev); err != nil {
+				t.Fatal(err)
+			}
+			socket.expectMessage(Text("two\nlines"))
+			room.Close(wsock.CloseNormal, "")
+			stream.expectAnswer(200, ":\n\nevent: said\nid: 7\nretry: 1500\ndata: two\ndata: lines\n\n")
+			socket.expectClose(wsock.CloseNormal)
+			socket.send(string(wsock.AppendClose(nil, wsock.CloseNormal, "", testMask)))
 		}
 	})
 }
