@@ -1,0 +1,154 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// shotsVariable names a directory where screenshots are kept, "" for none.
+const shotsVariable = "RINGKIT_SCREENSHOTS"
+
+// patience is how long something may take that should happen at once.
+var patience = 15 * time.Second * scale()
+
+func scale() time.Duration {
+	n, err := strconv.Atoi(os.Getenv("RINGKIT_TIME_SCALE"))
+	if err != nil || n < 1 {
+		return 1
+	}
+	return time.Duration(n)
+}
+
+// startBrowser starts a Chromium that ends with the test.
+func startBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := findBrowser()
+	if err != nil {
+		t.Skip(err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox, // it cannot have one as root; it sees nothing but our pages
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("no-proxy-server", true),
+	)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("starting %s: %v", path, err)
+	}
+	return browser
+}
+
+func findBrowser() (path string, err error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no Chromium: %w", err)
+}
+
+// tab is a page in the browser.
+type tab struct {
+	*testing.T
+	name string
+	ctx  context.Context
+}
+
+// faults notes what goes wrong in the scripts of a page.
+const faults = `
+	window.faults = [];
+	addEventListener("error", (e) => faults.push(e.message));
+	addEventListener("unhandledrejection", (e) => faults.push(String(e.reason)));`
+
+// openTab opens a page, with a script that runs before its own ones.
+func openTab(t *testing.T, browser context.Context, name, url, script string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // without a deadline: that would be the tab's
+		t.Fatal(err)
+	}
+	p := &tab{t, name, ctx}
+	p.run(
+		chromedp.EmulateViewport(960, 640),
+		chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument,
+				page.AddScriptToEvaluateOnNewDocumentParams{Source: faults + script})
+			return err
+		}),
+		chromedp.Navigate(url),
+	)
+	return p
+}
+
+func (p *tab) run(actions ...chromedp.Action[chromedp.Void]) {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// get returns what an expression in JavaScript is.
+func get[T any](p *tab, a chromedp.Action[T]) T {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		p.Fatalf("%s: %v", p.name, err)
+	}
+	return v
+}
+
+func (p *tab) text(expression string) string {
+	p.Helper()
+	return get(p, chromedp.Evaluate[string](expression))
+}
+
+// until waits for a condition in JavaScript.
+func (p *tab) until(condition string) {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+condition+")",
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	if err != nil {
+		p.Fatalf("%s waits for %s: %v\nthe page: %s", p.name, condition, err, p.text("document.body.innerText"))
+	}
+}
+
+// keep keeps a screenshot, if they are wanted.
+func (p *tab) keep(name string) {
+	p.Helper()
+	dir := os.Getenv(shotsVariable)
+	if dir == "" {
+		return
+	}
+	png := get(p, chromedp.CaptureScreenshot())
+	path := filepath.Join(dir, name+".png")
+	if err := os.WriteFile(path, png, 0o666); err != nil {
+		p.Error(err)
+	}
+	p.Log("screenshot: ", path)
+}
+
+func quoted(s string) string { return strconv.Quote(strings.ToValidUTF8(s, "")) }
