@@ -72,48 +72,8 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 			r.host, r.hostEnd = r.line.value, r.line.valueEnd
 		}
 
-	case nameContentLength:
-		if r.has(sawLength) {
-			return errRepeatedLength
-		}
-		if r.has(sawChunked) {
-			return errCodingLength
-		}
-		n, ok := parseContentLength(value)
-		if !ok {
-			return errLength
-		}
-		if n > 0 && r.neverContent() {
-			return errContent
-		}
-		r.flags |= sawLength
-		r.length = n
-
-	case nameTransferEncoding:
-		// RFC 9112, section 6.1: a message with both fields, or one in HTTP/1.0,
-		// is likely to be an attempt at request smuggling.
-		if r.has(sawChunked) {
-			return errRepeatedCoding
-		}
-		if r.has(sawLength) {
-			return errCodingLength
-		}
-		if r.minor == 0 {
-			return errCodingVersion
-		}
-		if err := parseTransferEncoding(value); err != nil {
-			return err
-		}
-		if r.neverContent() {
-			return errContent
-		}
-		r.flags |= sawChunked
-
 	case nameDisguised:
 		return errDisguised
-
-	case nameConnection:
-		return r.acceptConnection(value)
 
 	case nameExpect:
 		// RFC 9110, section 10.1.1.
@@ -122,35 +82,88 @@ func (r *Request) acceptField(buf []byte, known knownName) *Error {
 		}
 		r.flags |= sawContinue
 
-	case nameUpgrade:
-		if !r.has(sawUpgrade) {
-			r.flags |= sawUpgrade
-			r.upgrade, r.upgradeEnd = r.line.value, r.line.valueEnd
+	default:
+		if err := r.acceptCommon(buf, known); err != nil {
+			return err
+		}
+		if (r.length > 0 || r.has(sawChunked)) && r.neverContent() {
+			return errContent
+		}
+		// To have an intermediary remove what says where the message ends, or whom
+		// it is for, nobody has a reason but to make it and the server disagree.
+		if r.has(sawForAllOption) {
+			return errConnection
 		}
 	}
 	return nil
 }
 
-// acceptConnection records the options of a Connection field (RFC 9110,
-// section 7.6.1) that this package knows. An option is the name of a field that an
-// intermediary removes. To have it remove what says where the message ends, or whom
-// it is for, nobody has a reason but to make it and the server disagree.
-func (r *Request) acceptConnection(list []byte) *Error {
+// acceptCommon is the part of acceptField that requests and responses share.
+func (m *message) acceptCommon(buf []byte, known knownName) *Error {
+	value := buf[m.line.value:m.line.valueEnd]
+	switch known {
+	case nameContentLength:
+		if m.has(sawLength) {
+			return errRepeatedLength
+		}
+		if m.has(sawChunked) {
+			return errCodingLength
+		}
+		n, ok := parseContentLength(value)
+		if !ok {
+			return errLength
+		}
+		m.flags |= sawLength
+		m.length = n
+
+	case nameTransferEncoding:
+		// RFC 9112, section 6.1: a message with both fields, or one in HTTP/1.0,
+		// is likely to be an attempt at request smuggling.
+		if m.has(sawChunked) {
+			return errRepeatedCoding
+		}
+		if m.has(sawLength) {
+			return errCodingLength
+		}
+		if m.minor == 0 {
+			return errCodingVersion
+		}
+		if err := parseTransferEncoding(value); err != nil {
+			return err
+		}
+		m.flags |= sawChunked
+
+	case nameConnection:
+		m.flags |= connectionOptions(value)
+
+	case nameUpgrade:
+		if !m.has(sawUpgrade) {
+			m.flags |= sawUpgrade
+			m.upgrade, m.upgradeEnd = m.line.value, m.line.valueEnd
+		}
+	}
+	return nil
+}
+
+// connectionOptions returns the options of a Connection field (RFC 9110, section
+// 7.6.1) that this package knows. An option is the name of a field that an
+// intermediary removes.
+func connectionOptions(list []byte) (seen messageFlags) {
 	for more := true; more; {
 		var option []byte
 		option, list, more = nextElement(list)
 		switch {
 		case equalFold(option, "keep-alive"):
-			r.flags |= sawKeepAlive
+			seen |= sawKeepAlive
 		case equalFold(option, "close"):
-			r.flags |= sawClose
+			seen |= sawClose
 		case equalFold(option, "upgrade"):
-			r.flags |= sawUpgradeOption
+			seen |= sawUpgradeOption
 		case equalFold(option, "content-length"), equalFold(option, "transfer-encoding"), equalFold(option, "host"):
-			return errConnection
+			seen |= sawForAllOption
 		}
 	}
-	return nil
+	return seen
 }
 
 // neverContent reports whether the method is one whose requests have no content (RFC

@@ -1,12 +1,5 @@
 package http1
 
-const (
-	inlineFields = 32
-
-	// What Reset keeps of the fields of a request with more than inlineFields.
-	keptFields = 96
-)
-
 // Request is the head of one request: first the state of its parser, then,
 // once [Request.Parse] has returned a length, what was parsed. The zero value is
 // ready for use. A Request is meant to be reused, must not be copied, and is not
@@ -16,68 +9,27 @@ const (
 // the buffer that was last given to Parse or [Request.Rebase]: they are valid
 // as long as that is, and must not be modified.
 type Request struct {
-	head []byte  // set when the head is complete
-	more []field // the fields beyond the inline ones
 	requestState
 	knownHost knownHost
-	inline    [inlineFields]field
+	message
 }
 
 // requestState is what Reset clears. Positions are relative to the head.
 type requestState struct {
-	line                lineScanner
-	length              int64 // Content-Length
-	start, methodEnd    uint32
-	target, targetEnd   uint32
-	path, pathEnd       uint32
-	query               uint32 // the first '?', or zero
-	host, hostEnd       uint32 // hostEnd is zero while there is none
-	upgrade, upgradeEnd uint32
-	fields              uint32
-	flags               requestFlags
-	phase               requestPhase
-	method              Method
-	form                Form
-	minor               uint8
-	err                 *Error
+	start, methodEnd  uint32
+	target, targetEnd uint32
+	path, pathEnd     uint32
+	query             uint32 // the first '?', or zero
+	host, hostEnd     uint32 // hostEnd is zero while there is none
+	method            Method
+	form              Form
 }
-
-type requestFlags uint16
-
-const (
-	sawHost requestFlags = 1 << iota
-	sawLength
-	sawChunked
-	sawContinue
-	sawClose
-	sawKeepAlive
-	sawUpgradeOption
-	sawUpgrade
-)
-
-type requestPhase uint8
-
-const (
-	phaseStart requestPhase = iota
-	phaseMethod
-	phaseTarget
-	phaseVersion
-	phaseFields
-	phaseDone
-	phaseError
-)
-
-func (r *Request) has(f requestFlags) bool { return r.flags&f != 0 }
 
 // Reset makes r ready for the next request and lets go of the buffer. It keeps
 // memory for up to 128 fields.
 func (r *Request) Reset() {
-	r.head = nil
+	r.reset()
 	r.requestState = requestState{}
-	if cap(r.more) > keptFields {
-		r.more = nil
-	}
-	r.more = r.more[:0]
 }
 
 // Parse goes on parsing a request head (RFC 9112, sections 2 to 5). buf starts
@@ -121,10 +73,10 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 		}
 	}
 	for {
-		status, err := r.line.scan(buf)
+		known, status, err := r.nextKnown(buf, lim)
 		switch status {
 		case lineField:
-			if err := r.addField(buf, lim); err != nil {
+			if err := r.acceptField(buf, known); err != nil {
 				return 0, r.fail(err)
 			}
 		case lineMore:
@@ -137,19 +89,11 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 			if r.minor > 0 && !r.has(sawHost) {
 				return 0, r.fail(errNoHost)
 			}
-			r.phase = phaseDone
-			r.head = buf[:r.line.pos]
-			return int(r.line.pos), nil
+			return r.complete(buf), nil
 		default:
 			return 0, r.fail(err)
 		}
 	}
-}
-
-func (r *Request) fail(err *Error) error {
-	r.phase = phaseError
-	r.err = err
-	return err
 }
 
 // parseRequestLine parses the request line (RFC 9112, section 3).
@@ -213,8 +157,9 @@ func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err 
 		fallthrough
 
 	case phaseVersion:
-		complete, err = r.parseVersion(buf[i:])
-		if err != nil {
+		if b := buf[i:]; len(b) >= versionLen && string(b[:versionLen]) == "HTTP/1.1\r\n" {
+			r.minor, complete = 1, true
+		} else if complete, err = r.parseVersion(b, requestVersion); err != nil {
 			return false, err
 		}
 		if !complete {
@@ -244,61 +189,4 @@ func (r *Request) methodError(c byte, i int) *Error {
 		return errNoTarget
 	}
 	return errMethod
-}
-
-const versionLen = len("HTTP/1.1\r\n")
-
-// parseVersion parses the version and the end of the request line (RFC 9112,
-// section 2.3). Having no state, it looks at these few bytes again each time
-// that more of them arrive.
-func (r *Request) parseVersion(b []byte) (complete bool, err *Error) {
-	if len(b) >= versionLen && string(b[:versionLen]) == "HTTP/1.1\r\n" {
-		r.minor = 1
-		return true, nil
-	}
-	const pattern = "HTTP/d.d\r\n"
-	for i := range min(len(b), versionLen) {
-		c := b[i]
-		switch {
-		case i == 5 || i == 7:
-			if !isDigit(c) {
-				return false, errVersion
-			}
-			if i == 7 && b[5] != '1' {
-				return false, errMajorVersion
-			}
-		case c == pattern[i]:
-		case c == '\n':
-			return false, errBareLF
-		case i == 9:
-			return false, errBareCR
-		default:
-			return false, errVersion
-		}
-	}
-	if len(b) < versionLen {
-		return false, nil
-	}
-	// RFC 9110, section 2.5: a recipient takes a higher minor version for the
-	// highest one it conforms to.
-	r.minor = min(b[7]-'0', 1)
-	return true, nil
-}
-
-// addField stores the field just scanned.
-func (r *Request) addField(buf []byte, lim *Limits) *Error {
-	if r.fields == uint32(lim.Fields) {
-		return errTooManyFields
-	}
-	f := r.line.field
-	if r.fields < inlineFields {
-		r.inline[r.fields] = f
-	} else {
-		r.more = append(r.more, f)
-	}
-	r.fields++
-	if known := lookup(buf[f.name:f.nameEnd]); known != unknownName {
-		return r.acceptField(buf, known)
-	}
-	return nil
 }
