@@ -30,6 +30,7 @@ var netHTTPAccepts = map[*Error]string{
 	errTargetHost:       "net/url accepts userinfo, and any port of digits",
 	errLength:           "it accepts zeros in front, and lists",
 	errRepeatedLength:   "it accepts repeated fields with the same value",
+	errCoding:           "it unfolds",
 	errCodingLength:     "it drops Content-Length",
 	errCodingVersion:    "it ignores Transfer-Encoding with HTTP/1.0",
 	errContent:          "it is a matter of handlers",
@@ -117,6 +118,7 @@ func streams() (all [][]byte) {
 		all = append(all, []byte(head+c.input+good))
 	}
 	return append(all,
+		[]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
 		[]byte("GET http:%zz HTTP/1.1\r\nHost: a\r\n\r\n"),
 		[]byte(strings.Repeat("A", 9000)+" / HTTP/1.1\r\nHost: a\r\n\r\n"),
 		[]byte("GET /"+strings.Repeat("a", 9000)+" HTTP/1.1\r\nHost: a\r\n\r\n"),
