@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,6 +28,62 @@ func TestParseDoesNotAllocate(t *testing.T) {
 				r.Parse(input[:i+1], &lim)
 			}
 		})
+	}
+}
+
+func TestParseResponseDoesNotAllocate(t *testing.T) {
+	lim := Limits{}.Resolve()
+	var r Response
+	var b Body
+	interim := []byte(responseHead("103 Early Hints", "Link: a"))
+	for _, in := range responseInputs() {
+		input := slices.Concat(in.bytes, []byte("5\r\nhello\r\n0\r\n\r\n"))
+		expectNoAllocs(t, string(input), func() {
+			r.Reset(in.method)
+			r.Parse(interim, &lim)
+			r.Next()
+			n, err := r.Parse(input, &lim)
+			if err != nil || b.InitResponse(&r, &lim) != nil {
+				return
+			}
+			for !b.Done() {
+				_, k, _, err := b.Next(input[n:])
+				if n += k; k == 0 || err != nil {
+					return
+				}
+			}
+		})
+		expectNoAllocs(t, string(in.bytes)+" byte by byte", func() {
+			r.Reset(in.method)
+			for i := range in.bytes {
+				r.Parse(in.bytes[:i+1], &lim)
+			}
+		})
+	}
+	method := bytes.Repeat([]byte("A"), 100)
+	expectNoAllocs(t, "method", func() {
+		if MethodOf(method) != Other || MethodOf("HEAD") != HEAD {
+			t.Fatal("wrong method")
+		}
+	})
+}
+
+func TestResponseAccessorsDoNotAllocate(t *testing.T) {
+	r := mustParseResponse(t, GET, cdnResponse)
+	moved := []byte(cdnResponse)
+	found := 0
+	expectNoAllocs(t, "accessors", func() {
+		r.Rebase(moved)
+		for i := range r.NumFields() {
+			name, value := r.Field(i)
+			found += len(name) + len(value)
+		}
+		if r.EOF() == nil && r.KeepAlive() && r.Framing() == Chunked && !r.Interim() && !r.LeavesHTTP() {
+			found += len(r.Reason()) + r.StatusCode()
+		}
+	})
+	if found == 0 {
+		t.Error("nothing found")
 	}
 }
 

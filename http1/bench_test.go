@@ -42,6 +42,24 @@ func benchmarkParse(b *testing.B, head string) {
 	}
 }
 
+func benchmarkResponse(b *testing.B, head string) {
+	buf := []byte(head)
+	lim := Limits{}.Resolve()
+	var r Response
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset(GET)
+		if n, err := r.Parse(buf, &lim); n != len(buf) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+func BenchmarkParseResponseSmall(b *testing.B) { benchmarkResponse(b, smallResponse) }
+
+func BenchmarkParseResponseCDN(b *testing.B) { benchmarkResponse(b, cdnResponse) }
+
 func BenchmarkParseSmall(b *testing.B) { benchmarkParse(b, smallHead) }
 
 func BenchmarkParseBrowser(b *testing.B) { benchmarkParse(b, browserHead) }

@@ -64,8 +64,13 @@ func (b *Body) Init(r *Request, lim *Limits) error {
 	return b.InitFraming(NoBody, 0, lim)
 }
 
+// InitResponse is like Init for the body of a response.
+func (b *Body) InitResponse(r *Response, lim *Limits) error {
+	return b.InitFraming(r.Framing(), r.length, lim)
+}
+
 // InitFraming is like Init for a body whose framing is known. length matters
-// only when that is [Length]. A body that is [UntilClose] is never done.
+// only when that is [Length]. A body that is [UntilClose] is done only with [Body.EOF].
 func (b *Body) InitFraming(framing Framing, length int64, lim *Limits) error {
 	trailer, trailers := b.trailer[:0], b.trailers[:0]
 	if cap(trailer) > keptTrailer {

@@ -111,14 +111,9 @@ func compareWithNetHTTP(t *testing.T, input []byte) bool {
 	want := request{
 		Method: req.Method, Target: req.RequestURI, Host: req.Host,
 		Path: req.URL.Path, Query: req.URL.RawQuery, Minor: min(req.ProtoMinor, 1),
-		Header: req.Header, Trailer: map[string][]string{},
+		Header: req.Header, Trailer: received(req.Trailer),
 		Length: req.ContentLength, Chunked: reflect.DeepEqual(req.TransferEncoding, []string{"chunked"}), Close: req.Close,
 		Body: string(content), Rest: string(rest),
-	}
-	for name, values := range req.Trailer {
-		if values != nil { // announced only
-			want.Trailer[name] = values
-		}
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("%q:\n%+v, net/http\n%+v", input, got, want)
@@ -132,11 +127,15 @@ func knownDifference(r *Request, body []byte) bool {
 			return true
 		}
 	}
-	if !r.Chunked() {
+	return knownBodyDifference(&r.message, body)
+}
+
+func knownBodyDifference(m *message, body []byte) bool {
+	if !m.Chunked() {
 		return false
 	}
 	for _, name := range []string{"Content-Length", "Transfer-Encoding", "Trailer"} {
-		if r.ListHas("Trailer", name) {
+		if m.ListHas("Trailer", name) {
 			return true
 		}
 	}
@@ -164,30 +163,52 @@ func expect(t *testing.T, r *Request, body decoded) request {
 	q := request{
 		Method: string(r.Method()), Target: string(r.Target()), Host: string(r.Host()),
 		Path: path, Query: string(r.RawQuery()), Minor: r.Minor(),
-		Header: map[string][]string{}, Trailer: map[string][]string{},
+		Header: headerFor(&r.message), Trailer: trailerFor(body),
 		Length: r.ContentLength(), Chunked: r.Chunked(), Close: !r.KeepAlive(),
 		Body: body.Data, Rest: body.Rest,
 	}
 	if !r.HasBody() {
 		q.Length = 0
 	}
-	for i := range r.NumFields() {
-		name, value := r.Field(i)
-		key := CanonicalName(name)
-		q.Header[key] = append(q.Header[key], string(value))
-	}
 	delete(q.Header, "Host")
-	delete(q.Header, "Transfer-Encoding")
-	if r.Chunked() {
-		delete(q.Header, "Trailer")
+	return q
+}
+
+// headerFor returns what net/http should make of the fields of a message.
+func headerFor(m *message) map[string][]string {
+	h := map[string][]string{}
+	for i := range m.NumFields() {
+		name, value := m.Field(i)
+		key := CanonicalName(name)
+		h[key] = append(h[key], string(value))
 	}
-	if pragma := q.Header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && q.Header["Cache-Control"] == nil {
-		q.Header["Cache-Control"] = []string{"no-cache"}
+	delete(h, "Transfer-Encoding")
+	if m.Chunked() {
+		delete(h, "Trailer")
 	}
+	if pragma := h["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && h["Cache-Control"] == nil {
+		h["Cache-Control"] = []string{"no-cache"}
+	}
+	return h
+}
+
+func trailerFor(body decoded) map[string][]string {
+	trailer := map[string][]string{}
 	for _, field := range body.Trailers {
 		name, value, _ := strings.Cut(field, ": ")
 		key := CanonicalName([]byte(name))
-		q.Trailer[key] = append(q.Trailer[key], value)
+		trailer[key] = append(trailer[key], value)
 	}
-	return q
+	return trailer
+}
+
+// received returns the trailer fields that came, without those only announced.
+func received(trailer http.Header) map[string][]string {
+	came := map[string][]string{}
+	for name, values := range trailer {
+		if values != nil {
+			came[name] = values
+		}
+	}
+	return came
 }

@@ -4,8 +4,10 @@ package http1
 // when the package is loaded, and must not be modified; they may be compared
 // and shared between goroutines.
 type Error struct {
-	// Status is the status code to answer with: 400, 413, 414, 417, 431, 501
-	// or 505.
+	// Status is the status code to answer a request with: 400, 413, 414, 417, 431,
+	// 501 or 505. The recipient of a response has nobody to answer; a gateway
+	// answers its own client with 502 (Bad Gateway), whatever Status is. That is
+	// also the Status of what only a response can have.
 	Status int
 
 	// Reason says in a few words what was wrong. It is fixed text, without any
@@ -39,6 +41,15 @@ var (
 	errMajorVersion  = &Error{505, "HTTP version not supported"}
 )
 
+// Errors of responses only.
+var (
+	errStatusCode       = &Error{502, "malformed status code"}
+	errReason           = &Error{502, "control character in reason phrase"}
+	errResponseTooLarge = &Error{502, "response head too large"}
+	errInterims         = &Error{502, "too many interim responses"}
+	errInterimContent   = &Error{502, "content with an interim response"}
+)
+
 // Errors of field lines.
 var (
 	errHeadTooLarge   = &Error{431, "request head too large"}
@@ -58,7 +69,7 @@ var (
 	errCoding         = &Error{400, "invalid Transfer-Encoding"}
 	errRepeatedCoding = &Error{400, "repeated Transfer-Encoding"}
 	errUnknownCoding  = &Error{501, "unsupported transfer coding"}
-	errCodingVersion  = &Error{400, "Transfer-Encoding in an HTTP/1.0 request"}
+	errCodingVersion  = &Error{400, "Transfer-Encoding with HTTP/1.0"}
 	errCodingLength   = &Error{400, "both Transfer-Encoding and Content-Length"}
 	errContent        = &Error{400, "content with a method that has none"}
 	errConnection     = &Error{400, "Connection lists a field that is not for one connection"}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -95,6 +97,64 @@ func checkAccepted(t *testing.T, head []byte, s snapshot) {
 		t.Errorf("host %q", s.Host)
 	}
 }
+
+// FuzzResponse does the same for responses, and whole exchanges.
+func FuzzResponse(f *testing.F) {
+	for i, in := range responseInputs() {
+		f.Add(in.bytes, uint8(in.method), uint64(i), i%2 == 0)
+		f.Add([]byte(responseHead("103 a", "Link: b")+string(in.bytes)+"5\r\nhello\r\n0\r\nA: b\r\n\r\n"), uint8(in.method), uint64(i), false)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, name uint8, seed uint64, small bool) {
+		lim := fuzzLimits(small)
+		method := Method(name) % (PATCH + 1)
+		whole := splitResponse(method, input, &lim)
+		if whole.Length < 0 || whole.Length > len(input) {
+			t.Fatalf("head of %d bytes in %d", whole.Length, len(input))
+		}
+		ends := randomSplits(rand.New(rand.NewPCG(seed, 0)), 8, len(input))
+		if split := splitResponse(method, input, &lim, ends...); !reflect.DeepEqual(split, whole) {
+			t.Fatalf("split at %v:\n%+v, in one piece\n%+v", ends, split, whole)
+		}
+		exchange := receive(method, input, &lim)
+		if split := receive(method, input, &lim, ends...); !reflect.DeepEqual(split, exchange) {
+			t.Fatalf("split at %v:\n%+v, in one piece\n%+v", ends, split, exchange)
+		}
+		if len(input) < 1024 {
+			if split := receive(method, input, &lim, bytewise(len(input))...); !reflect.DeepEqual(split, exchange) {
+				t.Fatalf("byte by byte:\n%+v, in one piece\n%+v", split, exchange)
+			}
+		}
+		if len(exchange.Interims) > lim.Interim || exchange.Body.Received > lim.Body {
+			t.Errorf("more than the limits: %+v", exchange)
+		}
+		if whole.Length > 0 {
+			checkAcceptedResponse(t, method, string(input[:whole.Length]), whole)
+		}
+	})
+}
+
+func checkAcceptedResponse(t *testing.T, method Method, head string, s responseSnapshot) {
+	t.Helper()
+	if strings.ContainsAny(strings.ReplaceAll(head, "\r\n", ""), "\r\n\x00\x7f") {
+		t.Error("bare CR or LF, or another control character")
+	}
+	lines := strings.Split(head, "\r\n")
+	if len(lines) != len(s.Fields)+3 || lines[len(lines)-1]+lines[len(lines)-2] != "" {
+		t.Errorf("%d fields in %q", len(s.Fields), head)
+	}
+	// RFC 9112, section 4, with the last space optional.
+	if m := statusLinePattern.FindStringSubmatch(lines[0]); m == nil || m[2] != strconv.Itoa(s.Status) || m[3] != s.Reason {
+		t.Errorf("status line %q, status %d, reason %q", lines[0], s.Status, s.Reason)
+	}
+	if s.KeepAlive && (s.LeavesHTTP || s.Interim || s.Framing == UntilClose) {
+		t.Errorf("kept alive: %+v", s)
+	}
+	if s.Framing != NoBody && alwaysEmpty(method, s.Status) || s.Framing == Chunked && !s.Chunked || s.Framing == Length && s.BodyLength < 0 {
+		t.Errorf("framing: %+v", s)
+	}
+}
+
+var statusLinePattern = regexp.MustCompile(`^HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?$`)
 
 // FuzzBody does the same for the decoder of bodies.
 func FuzzBody(f *testing.F) {

@@ -11,9 +11,10 @@ const (
 	DefaultChunkExtLine  = 1 << 10
 	DefaultChunkExtTotal = 16 << 10
 	DefaultBody          = 1 << 30
+	DefaultInterim       = 64
 )
 
-// Limits bounds what a peer can make a server store or do. A zero field means
+// Limits bounds what a peer can make the other store or do. A zero field means
 // its default. Limits are resolved once, with [Limits.Resolve], and may then be
 // shared by any number of goroutines as long as nobody changes them.
 type Limits struct {
@@ -22,9 +23,9 @@ type Limits struct {
 	// bytes are still in the method.
 	RequestLine int
 
-	// Head is the greatest length of a request head in bytes: an ignored empty
-	// line, the request line, all field lines and the final empty line. Default
-	// 64 KiB. A longer one is a 431 (RFC 6585, section 5).
+	// Head is the greatest length of a head in bytes: an ignored empty line, the
+	// request line or status line, all field lines and the final empty line. Default
+	// 64 KiB. A longer one of a request is a 431 (RFC 6585, section 5).
 	Head int
 
 	// Fields is the greatest number of field lines in a head, and also in a
@@ -47,6 +48,10 @@ type Limits struct {
 	// without chunked framing. Default 1 GiB; negative means no limit. Longer
 	// content is a 413.
 	Body int64
+
+	// Interim is the greatest number of interim responses, of Head bytes each, that
+	// are accepted before the final one (RFC 9110, section 15.2). Default 64.
+	Interim int
 }
 
 // Resolve returns the limits with every zero field replaced by its default.
@@ -66,6 +71,7 @@ func (l Limits) Resolve() Limits {
 	resolve(&l.Trailer, DefaultTrailer)
 	resolve(&l.ChunkExtLine, DefaultChunkExtLine)
 	resolve(&l.ChunkExtTotal, DefaultChunkExtTotal)
+	resolve(&l.Interim, DefaultInterim)
 	switch {
 	case l.Body == 0:
 		l.Body = DefaultBody

@@ -13,12 +13,12 @@ func TestResolve(t *testing.T) {
 	got := Limits{}.Resolve()
 	want := Limits{
 		RequestLine: 8192, Head: 65536, Fields: 256, Trailer: 8192,
-		ChunkExtLine: 1024, ChunkExtTotal: 16384, Body: 1 << 30,
+		ChunkExtLine: 1024, ChunkExtTotal: 16384, Body: 1 << 30, Interim: 64,
 	}
 	if got != want {
 		t.Errorf("defaults %+v, want %+v", got, want)
 	}
-	set := Limits{1, 2, 3, 4, 5, 6, 7}
+	set := Limits{1, 2, 3, 4, 5, 6, 7, 8}
 	if got := set.Resolve(); got != set {
 		t.Errorf("%+v changed to %+v", set, got)
 	}

@@ -65,6 +65,45 @@ func TestParseIsLinear(t *testing.T) {
 	}
 }
 
+// The same for responses. The version and the status code are looked at again while
+// they arrive.
+func TestParseResponseIsLinear(t *testing.T) {
+	const (
+		size = 64 << 10
+		near = len("HTTP/1.1 200 ")
+	)
+	for _, c := range []struct {
+		name, prefix, fill, suffix string
+	}{
+		{"reason phrase", "HTTP/1.1 200 ", "a", "\r\n\r\n"},
+		{"tabs", "HTTP/1.1 200 ", "\ta", "\r\n\r\n"},
+		{"name", "HTTP/1.1 200 \r\n", "a", ":\r\n\r\n"},
+		{"value", "HTTP/1.1 200 \r\nA: b", "a", "\r\n\r\n"},
+		{"fields", "HTTP/1.1 200 \r\n", "A:\r\n", "\r\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lim := Limits{Head: size, Fields: size}.Resolve()
+			fill := strings.Repeat(c.fill, (size-len(c.prefix)-len(c.suffix))/len(c.fill))
+			buf := []byte(c.prefix + fill + c.suffix)
+
+			var r Response
+			for end := 1; end < len(buf); end++ {
+				if n, err := r.Parse(buf[:end], &lim); n != 0 || err != nil {
+					t.Fatalf("Parse of %d bytes = %d, %v", end, n, err)
+				}
+				if lag := end - int(r.line.pos); lag > near {
+					t.Fatalf("%d of %d bytes will be looked at again", lag, end)
+				}
+				clear(buf[:max(0, end-near)])
+			}
+			n, err := r.Parse(buf, &lim)
+			if n != len(buf) || err != nil {
+				t.Fatalf("Parse = %d, %v; want %d", n, err, len(buf))
+			}
+		})
+	}
+}
+
 // The same for trailers, which the decoder keeps itself.
 func TestTrailerIsLinear(t *testing.T) {
 	lim := Limits{Trailer: 64 << 10, Fields: 64 << 10}.Resolve()

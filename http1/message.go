@@ -67,6 +67,14 @@ func (m *message) reset() {
 	m.more = m.more[:0]
 }
 
+// outcome returns what Parse has returned before.
+func (m *message) outcome() (n int, err error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	return int(m.line.pos), nil
+}
+
 // complete ends the head, which is the first bytes of buf.
 func (m *message) complete(buf []byte) int {
 	m.phase = phaseDone

@@ -29,8 +29,9 @@ func (m Method) String() string {
 	return methodNames[Other]
 }
 
-func methodOf(b []byte) Method {
-	switch string(b) {
+// MethodOf returns the method with the given name, as it stands in a request line.
+func MethodOf[T ~string | ~[]byte](name T) Method {
+	switch string(name) {
 	case "GET":
 		return GET
 	case "HEAD":

@@ -48,10 +48,7 @@ func (r *Request) Reset() {
 // The time for all calls together is linear in the length of the head.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	if r.phase >= phaseDone {
-		if r.err != nil {
-			return 0, r.err
-		}
-		return int(r.line.pos), nil
+		return r.outcome()
 	}
 
 	// Bytes beyond the limits must not matter, or else the outcome would depend
@@ -132,7 +129,7 @@ func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err 
 		if buf[i] != ' ' || i == int(r.start) {
 			return false, r.methodError(buf[i], i)
 		}
-		r.method = methodOf(buf[r.start:i])
+		r.method = MethodOf(buf[r.start:i])
 		r.methodEnd = uint32(i)
 		i++
 		r.target = uint32(i)
