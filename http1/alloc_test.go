@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -134,6 +135,29 @@ func TestBodyDoesNotAllocate(t *testing.T) {
 					return
 				}
 				in = in[n:]
+			}
+		})
+	}
+}
+
+func TestRequestDoesNotAllocate(t *testing.T) {
+	buf := make([]byte, 0, 1024)
+	value := []byte("b")
+	for _, h := range []RequestHead{
+		{Method: "POST", Authority: "a:80", Path: "/b?c", Framing: Length, Length: 1 << 40, Continue: true},
+		{Method: strings.Repeat("A", 100), Form: AbsoluteForm, Scheme: "http", Authority: "a", Framing: Chunked},
+		{Method: "GET", Authority: "a b", Path: "/"},
+		{Method: "GET", Authority: "a", Path: "/%00%zz"},
+	} {
+		expectNoAllocs(t, h.Method, func() {
+			dst, err := AppendRequestStart(buf, &h)
+			if err != nil {
+				return
+			}
+			dst, _ = AppendRequestField(dst, "Connection", value)
+			dst, _ = AppendRequestField(dst, "Host", value)
+			if len(AppendEnd(dst)) > cap(buf) {
+				t.Fatal("buffer too small")
 			}
 		})
 	}

@@ -121,6 +121,21 @@ func BenchmarkBodyChunked(b *testing.B) {
 	}
 }
 
+func BenchmarkRequest(b *testing.B) {
+	h := RequestHead{Method: "GET", Authority: "www.example.com", Path: "/articles?page=2"}
+	buf := make([]byte, 0, 512)
+	b.ReportAllocs()
+	for b.Loop() {
+		dst, err := AppendRequestStart(buf, &h)
+		if err == nil {
+			dst, err = AppendRequestField(dst, "User-Agent", "example/1.0")
+		}
+		if err != nil || len(AppendEnd(dst)) == 0 {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkResponse(b *testing.B) {
 	date := time.Date(1994, time.November, 6, 8, 49, 37, 0, time.UTC)
 	buf := make([]byte, 0, 512)

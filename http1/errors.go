@@ -50,6 +50,12 @@ var (
 	errInterimContent   = &Error{502, "content with an interim response"}
 )
 
+// Errors of requests to be sent.
+var (
+	errRequestFraming = &Error{400, "request that ends with its connection"}
+	errRequestField   = &Error{400, "field that comes from the head of the request"}
+)
+
 // Errors of field lines.
 var (
 	errHeadTooLarge   = &Error{431, "request head too large"}

@@ -138,7 +138,7 @@ func (r *Request) parseRequestLine(buf []byte, lim *Limits) (complete bool, err 
 
 	case phaseTarget:
 		var more bool
-		i, more, err = r.scanTarget(buf, i)
+		i, more, err = scanTarget(buf, i, &r.query)
 		if err != nil {
 			return false, err
 		}

@@ -23,8 +23,9 @@ func (f Form) String() string {
 
 // scanTarget looks at the bytes of a request-target from i on, and returns the
 // position of the space after it. more means that the target, or a percent
-// sign's two digits, go on after the end of buf.
-func (r *Request) scanTarget(buf []byte, i int) (end int, more bool, err *Error) {
+// sign's two digits, go on after the end of buf. query is the position of the first
+// question mark, or zero.
+func scanTarget(buf []byte, i int, query *uint32) (end int, more bool, err *Error) {
 	for i < len(buf) {
 		c := buf[i]
 		if class[c]&targetChar != 0 {
@@ -35,18 +36,18 @@ func (r *Request) scanTarget(buf []byte, i int) (end int, more bool, err *Error)
 		case c == ' ':
 			return i, false, nil
 		case c == '?':
-			if r.query == 0 {
-				r.query = uint32(i)
+			if *query == 0 {
+				*query = uint32(i)
 			}
 		case c == '\\':
 			// Some take it for a slash, and so see another path.
-			if r.query == 0 {
+			if *query == 0 {
 				return i, false, errTargetChar
 			}
 		case c == '%':
 			// Percent signs of a query are left to those who decode it: forms
 			// and tools send them bare.
-			if r.query != 0 {
+			if *query != 0 {
 				break
 			}
 			for k := i + 1; k <= i+2; k++ {
