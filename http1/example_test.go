@@ -1,7 +1,9 @@
 package http1_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/ringkit/ringkit/http1"
 )
@@ -73,6 +75,76 @@ func ExampleRequest_Parse() {
 	// 0 <nil>
 	// 37 <nil>
 	// example.com
+}
+
+// A request, and its response after an interim one.
+func ExampleResponse() {
+	head := http1.RequestHead{Method: "GET", Authority: "example.com", Path: "/news"}
+	out, err := http1.AppendRequestStart(nil, &head)
+	if err != nil {
+		return
+	}
+	if out, err = http1.AppendRequestField(out, "Accept", "text/plain"); err != nil {
+		return
+	}
+	fmt.Printf("%q\n", http1.AppendEnd(out))
+
+	in := []byte("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" +
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+	lim := http1.Limits{}.Resolve()
+	var resp http1.Response
+	resp.Reset(http1.MethodOf(head.Method))
+	for {
+		n, err := resp.Parse(in, &lim)
+		if n == 0 || err != nil {
+			return // read more, or close
+		}
+		in = in[n:]
+		fmt.Println(resp.StatusCode())
+		if !resp.Interim() {
+			break
+		}
+		resp.Next()
+	}
+
+	var body http1.Body
+	if err := body.InitResponse(&resp, &lim); err != nil {
+		return
+	}
+	for !body.Done() {
+		data, n, _, err := body.Next(in)
+		if n == 0 || err != nil {
+			return // read more, or close
+		}
+		fmt.Printf("%s", data)
+		in = in[n:]
+	}
+	fmt.Println(" keep-alive:", resp.KeepAlive())
+
+	// Output:
+	// "GET /news HTTP/1.1\r\nHost: example.com\r\nAccept: text/plain\r\n\r\n"
+	// 103
+	// 200
+	// hello keep-alive: true
+}
+
+// A connection that ends too early.
+func ExampleBody_EOF() {
+	lim := http1.Limits{}.Resolve()
+	var body http1.Body
+	if err := body.InitFraming(http1.Length, 100, &lim); err != nil {
+		return
+	}
+	if _, _, _, err := body.Next([]byte("only a part")); err != nil {
+		return
+	}
+	err := body.EOF()
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, io.ErrUnexpectedEOF))
+
+	// Output:
+	// http1: connection closed in the content (bytes missing: 89)
+	// true
 }
 
 func ExampleError() {
