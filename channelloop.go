@@ -1,6 +1,8 @@
 package ringkit
 
 import (
+	"unsafe"
+
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/wsock"
@@ -27,10 +29,11 @@ func (ch *Channel) write(c *conn.Conn, n int, appending func([]byte) []byte) {
 		c.Write(appending(nil))
 		return
 	}
-	if p := appending(c.Reserve(n)); len(p) <= n {
+	room := c.Reserve(n)
+	if p := appending(room); unsafe.SliceData(p) == unsafe.SliceData(room) {
 		c.Commit(p)
 	} else {
-		c.Write(p) // it begins with a head of which nobody knew the length
+		c.Write(p) // it took more room on the way, or has a head of unknown length
 	}
 }
 
