@@ -26,7 +26,8 @@ func (e *Encoder) Init(client bool, agreed Compression) {
 
 // AppendMessage appends m to dst, in one frame. It is compressed by z if that has been
 // agreed on, z is not nil, m is long enough and gets shorter by it. The data of a Text
-// must be UTF-8, which is not checked.
+// must be UTF-8, which is not checked. 32 bytes more room than the data has are enough for
+// dst to stay where it is.
 func (e *Encoder) AppendMessage(dst []byte, m Message, z *Deflater, mask Mask) []byte {
 	if z == nil || !e.compress || !z.worth(len(m.Data)) {
 		return AppendMessage(dst, m, mask)
@@ -50,16 +51,16 @@ func (e *Encoder) sent(data []byte) {
 	}
 }
 
-// appendCompressed appends a compressed frame, or reports false and appends nothing if
-// it would not be shorter.
+// appendCompressed appends a compressed frame, or reports false and returns dst, where it
+// is, if it would not be shorter.
 func appendCompressed(dst []byte, m Message, z *Deflater, dict []byte, bits uint8, mask Mask) ([]byte, bool) {
 	// The payload is put where it stands behind the longest header, then moved.
-	start := len(dst)
+	before, start := dst, len(dst)
 	dst = slices.Grow(dst, maxHeader+len(m.Data)/2)[:start+maxHeader]
 	dst = z.append(dst, m.Data, dict, bits)
 	payload := dst[start+maxHeader:]
 	if len(payload) >= len(m.Data) {
-		return dst[:start], false
+		return before, false
 	}
 	h := Header{Op: m.Kind, Fin: true, Compressed: true, Mask: mask, Length: len(payload)}
 	dst = h.Append(dst[:start])

@@ -131,6 +131,22 @@ func betweenSides(t *testing.T, agreed Compression, client bool, sizes []int, zs
 	}
 }
 
+// The frame of a message is where there was room for it, also if compressing it took more
+// on the way.
+func TestMessageStaysInItsRoom(t *testing.T) {
+	z := &Deflater{Threshold: 1}
+	var e Encoder
+	e.Init(false, Compression{Enabled: true, ServerBits: minWindowBits, ServerNoTakeover: true})
+	for _, size := range []int{1, 100, 1000, 3000, 70_000} {
+		for _, data := range [][]byte{noise(1, size), chatter(1, size)} {
+			room := make([]byte, 3, 3+size+32)
+			if frame := e.AppendMessage(room, Message{Binary, data}, z, Mask{}); &frame[0] != &room[0] {
+				t.Errorf("%d bytes: moved to %d of %d bytes", size, len(frame), cap(frame))
+			}
+		}
+	}
+}
+
 // Takeover makes what is like the messages before it shorter.
 func TestTakeoverPays(t *testing.T) {
 	z := &Deflater{Threshold: 1}
