@@ -22,7 +22,8 @@ type callback struct {
 	drain   bool
 	last    bool
 
-	err      error // of the decompression
+	end      *wsEnd // what came behind the messages, if it ends the WebSocket
+	err      error  // of the decompression
 	returned bool
 	panicked any
 	stack    []byte
@@ -194,7 +195,7 @@ func (b *callback) Done(c *conn.Conn) {
 	if !b.returned && b.stack != nil {
 		w.srv.logPanic(ch.remote, b.panicked, b.stack)
 	}
-	last, err, failed := b.last, b.err, !b.returned && b.stack != nil
+	last, end, err, failed := b.last, b.end, b.err, !b.returned && b.stack != nil
 	w.putCallback(b)
 	switch {
 	case last:
@@ -205,7 +206,9 @@ func (b *callback) Done(c *conn.Conn) {
 	case c == nil || c.Closing():
 		return // over is called
 	case err != nil:
-		ch.failed(c, err)
+		ch.conclude(c, nil, wsEnd{err: err})
+	case end != nil:
+		ch.conclude(c, nil, *end)
 	case failed:
 		ch.CloseWith(wsock.CloseInternalError, "")
 	}

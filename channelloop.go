@@ -164,6 +164,9 @@ func (ch *Channel) info(err error) wsock.CloseInfo {
 	why, phase := ch.why, ch.phase
 	ch.mu.Unlock()
 	if ch.ws != nil {
+		if b := ch.callback; b != nil && b.end != nil {
+			b.end.tell(&ch.ws.closing, nil) // it had come before the connection was lost
+		}
 		if !ch.ws.closing.Done() {
 			ch.ws.closing.Lost(err)
 		}

@@ -121,7 +121,7 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 		ev, n, err := s.dec.Next(in[used:])
 		used += n
 		if err != nil {
-			ch.failed(c, err)
+			ch.conclude(c, batch, wsEnd{err: err})
 			return len(in), batch
 		}
 		switch ev.Op {
@@ -144,28 +144,53 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+frameRoom), ev.Data, wsock.Mask{}))
 			}
 		case wsock.Close:
-			ch.stopSending()
-			c.Commit(s.closing.Received(c.Reserve(wsock.MaxControl+frameRoom), &ev, wsock.Mask{}))
-			s.finishing = true
+			ch.conclude(c, batch, wsEnd{code: ev.Code, reason: string(ev.Data)})
 			return len(in), batch
 		}
 	}
 	return used, batch
 }
 
-// failed ends a WebSocket that cannot go on, after what the peer is told about it.
-func (ch *Channel) failed(c *conn.Conn, err error) {
-	ch.stopSending()
-	c.Commit(ch.ws.closing.Fail(c.Reserve(wsock.MaxControl+frameRoom), err, wsock.Mask{}))
+// wsEnd is what the peer has sent that ends a WebSocket: a Close, or what cannot be.
+type wsEnd struct {
+	err    error // of the decoder; the rest is for a Close
+	code   wsock.CloseCode
+	reason string
+}
+
+// tell has the closing handshake know, and appends what the peer is told.
+func (e *wsEnd) tell(closing *wsock.Closing, dst []byte) []byte {
+	if e.err != nil {
+		return closing.Fail(dst, e.err, wsock.Mask{})
+	}
+	ev := wsock.Event{Op: wsock.Close, Code: e.code, Data: []byte(e.reason)}
+	return closing.Received(dst, &ev, wsock.Mask{})
+}
+
+// conclude is called with the end of what the peer sends. The messages of batch are
+// before that, if there are any: they are told first, and may be answered.
+func (ch *Channel) conclude(c *conn.Conn, batch *callback, end wsEnd) {
+	if batch != nil {
+		batch.end = &end
+		return
+	}
+	ch.stopSending(c)
+	c.Commit(end.tell(&ch.ws.closing, c.Reserve(wsock.MaxControl+frameRoom)))
 	ch.ws.finishing = true
 }
 
-// stopSending ends sending: nothing comes behind a Close.
-func (ch *Channel) stopSending() {
+// stopSending ends sending, as nothing comes behind a Close. What was accepted before
+// goes to c, unless that is nil.
+func (ch *Channel) stopSending(c *conn.Conn) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if ch.phase == channelOpen {
 		ch.phase = channelClosing
+	}
+	if c != nil && ch.ws.closing.Open() {
+		for _, p := range ch.pending {
+			c.Write(p)
+		}
 	}
 	ch.pending, ch.waiting = nil, 0
 	ch.wakeSenders()
@@ -174,7 +199,7 @@ func (ch *Channel) stopSending() {
 // endOfStream is called when the peer has ended the transport, and all it sent has been
 // told.
 func (ch *Channel) endOfStream() {
-	ch.stopSending()
+	ch.stopSending(nil)
 	ch.ws.closing.Lost(io.EOF)
 	ch.ws.finishing = true
 }
