@@ -45,6 +45,7 @@ const (
 	flagAwaiting                    // the poll of AwaitRoom is in flight; flagSending is set, too
 	flagReset                       // the peer is to see a reset once flushed
 	flagHanded                      // SetProtocol was called from Data
+	flagFailed                      // it takes no output any more and is about to be stopped
 	flagLater                       // is in Loop.later or Loop.due
 	flagOpening                     // the layer may have more to open
 

@@ -11,7 +11,7 @@ import (
 // Reserve returns an empty slice with room for n bytes, n <= mapped.MaxBlock, to
 // append to and to hand to Commit. It is valid until the next call of any method
 // of the connection, or until the callback returns. On a connection that is over, or when the system has no
-// memory left, the room is not sent anywhere.
+// memory left, which ends it, the room is not sent anywhere.
 func (c *Conn) Reserve(n int) []byte {
 	b := c.room(n)
 	if b == nil {
@@ -53,7 +53,19 @@ func (c *Conn) Write(p []byte) {
 // Queued returns how many bytes wait to be sent, including those in flight.
 func (c *Conn) Queued() int { return c.queued }
 
-func (c *Conn) writable() bool { return c.phase == phaseOpen }
+func (c *Conn) writable() bool { return c.phase == phaseOpen && c.flags&flagFailed == 0 }
+
+// fail ends a connection that cannot take its output. Who writes is not told so by
+// Closed in the middle of it: that comes soon.
+func (c *Conn) fail(err error) {
+	c.flags |= flagFailed
+	h := c.Handle()
+	c.loop.Do(func(*Loop) {
+		if c := h.Conn(); c != nil {
+			c.stop(err)
+		}
+	})
+}
 
 func (c *Conn) wrote(n int) {
 	c.queued += n
@@ -85,7 +97,7 @@ func (c *Conn) room(n int) *mapped.Block {
 	}
 	bigger, err := c.loop.arena.Get(len(b.B) + n)
 	if err != nil {
-		c.stop(err)
+		c.fail(err)
 		return nil
 	}
 	bigger.B = append(bigger.B, b.B...)
@@ -108,7 +120,7 @@ func (c *Conn) blockLimit() int {
 func (c *Conn) append(n int) *mapped.Block {
 	b, err := c.loop.arena.Get(n)
 	if err != nil {
-		c.stop(err)
+		c.fail(err)
 		return nil
 	}
 	if c.last == nil {
