@@ -103,6 +103,7 @@ func TestContractBodyBackPressure(t *testing.T) {
 		if grown := memoryOf(t) - before; grown > 8<<20 {
 			t.Errorf("the process has grown by %d bytes for a body that nobody reads", grown)
 		}
+		p.SetDeadline(time.Now().Add(patience))
 		read <- true
 		p.expectAnswer(200, fmt.Sprint(size, " <nil>"))
 	})

@@ -60,6 +60,10 @@ func checkAccepted(t *testing.T, fd int) {
 func expectByte(t *testing.T, peer, fd int, b byte) {
 	t.Helper()
 	Write(t, peer, []byte{b})
+	// On a busy machine a packet takes its time, also over the loopback interface.
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(Patience.Milliseconds())); err != nil && err != unix.EINTR {
+		t.Fatal(err)
+	}
 	var got [1]byte
 	if n, err := unix.Read(fd, got[:]); n != 1 || err != nil || got[0] != b {
 		t.Fatalf("read %d, %v, %v, want %d", n, err, got, b)
