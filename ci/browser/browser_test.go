@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,29 +32,47 @@ func scale() time.Duration {
 	return time.Duration(n)
 }
 
-// startBrowser starts a Chromium that ends with the test.
-func startBrowser(t *testing.T) context.Context {
+// chromium is shared by all tests: its start takes many seconds.
+var chromium struct {
+	once sync.Once
+	ctx  context.Context
+	end  []context.CancelFunc
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	for _, cancel := range slices.Backward(chromium.end) {
+		cancel()
+	}
+	os.Exit(status)
+}
+
+// browser returns a Chromium to open tabs in.
+func browser(t *testing.T) context.Context {
 	t.Helper()
 	path, err := findBrowser()
 	if err != nil {
 		t.Skip(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.NoSandbox, // it cannot have one as root; it sees nothing but our pages
-		chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("no-proxy-server", true),
-	)
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	browser, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(browser); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
+	chromium.once.Do(func() {
+		options := append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(path),
+			chromedp.NoSandbox, // it cannot have one as root; it sees nothing but our pages
+			chromedp.DisableGPU,
+			chromedp.Flag("disable-quic", true),
+			chromedp.Flag("disable-component-update", true),
+			chromedp.Flag("no-proxy-server", true),
+		)
+		allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, endBrowser := chromedp.NewContext(allocator)
+		chromium.ctx, chromium.end = ctx, []context.CancelFunc{end, endBrowser}
+		chromium.err = chromedp.Do(ctx)
+	})
+	if chromium.err != nil {
+		t.Fatalf("starting %s: %v", path, chromium.err)
 	}
-	return browser
+	return chromium.ctx
 }
 
 func findBrowser() (path string, err error) {
@@ -78,9 +98,9 @@ const faults = `
 	addEventListener("unhandledrejection", (e) => faults.push(String(e.reason)));`
 
 // openTab opens a page, with a script that runs before its own ones.
-func openTab(t *testing.T, browser context.Context, name, url, script string) *tab {
+func openTab(t *testing.T, name, url, script string) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
+	ctx, cancel := chromedp.NewContext(browser(t))
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil { // without a deadline: that would be the tab's
 		t.Fatal(err)
@@ -133,6 +153,14 @@ func (p *tab) until(condition string) {
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 	if err != nil {
 		p.Fatalf("%s waits for %s: %v\nthe page: %s", p.name, condition, err, p.text("document.body.innerText"))
+	}
+}
+
+// soundly checks that no script of the page has failed.
+func (p *tab) soundly() {
+	p.Helper()
+	if faults := p.text(`faults.join()`); faults != "" {
+		p.Errorf("%s: %s", p.name, faults)
 	}
 }
 
