@@ -166,6 +166,9 @@ func (c *call) end() {
 	if !c.returned {
 		c.w.srv.logPanic(c.request.RemoteAddr, c.panicked, c.stack)
 	}
+	if c.channel != nil && c.channel.exit() {
+		c.channel.tellEnd()
+	}
 }
 
 // takeBack takes the response away from the handler, which may have left goroutines
@@ -208,7 +211,7 @@ func (c *call) Done(cn *conn.Conn) {
 	}
 	if c.channel != nil {
 		c.dispose()
-		c.channel.begin(s, cn)
+		c.channel.begin(s, cn, !c.returned, c.panicked)
 		return
 	}
 	if cn == nil || cn.Closing() {

@@ -22,11 +22,9 @@ type callback struct {
 	drain   bool
 	last    bool
 
-	end      *wsEnd // what came behind the messages, if it ends the WebSocket
-	err      error  // of the decompression
+	err      error // of the decompression
+	ran      bool  // it has begun to
 	returned bool
-	panicked any
-	stack    []byte
 
 	began    time.Time // on a goroutine
 	away     bool
@@ -64,7 +62,7 @@ func (w *worker) takeCallback(ch *Channel) *callback {
 }
 
 func (w *worker) putCallback(b *callback) {
-	if len(w.callbacks) >= callbacksKept || b.away || b.seat.Load() != 0 || !b.returned || cap(b.data) > dataKept {
+	if len(w.callbacks) >= callbacksKept || b.away || b.seat.Load() != 0 || cap(b.data) > dataKept {
 		return
 	}
 	*b = callback{data: b.data[:0], list: b.list[:0]}
@@ -79,10 +77,13 @@ func (b *callback) add(m wsock.Message) {
 
 func (b *callback) full() bool { return len(b.data) >= batchBytes || len(b.list) >= batchMessages }
 
-// launch runs the callback of the channel on the loop, or on a goroutine where it is
-// going to block. c is nil when the connection is gone.
-func (ch *Channel) launch(c *conn.Conn) {
-	b, srv := ch.callback, ch.w.srv
+// launch runs the callback of the channel.
+func (ch *Channel) launch(c *conn.Conn) { ch.callback.launch(c) }
+
+// launch runs the callback on the loop, or on a goroutine where it is going to block. c
+// is nil when the connection is gone.
+func (b *callback) launch(c *conn.Conn) {
+	ch, srv := b.ch, b.ch.w.srv
 	b.away = srv.Mode == Goroutine || srv.Mode == Auto && ch.route != noRoute && srv.predict.blocks(ch.route)
 	if b.away && b.spawn(c) {
 		return
@@ -103,7 +104,14 @@ func (b *callback) spawn(c *conn.Conn) bool {
 	} else {
 		b.started = c.Start(b, false)
 	}
-	if b.ch.w.srv.pool.run(b.runAway) {
+	srv := b.ch.w.srv
+	if srv.Mode == Goroutine {
+		// There is nobody to tell that there are too many, and on the loop it would
+		// be in the way of all: it waits, as one of each channel may.
+		srv.pool.await(b.runAway)
+		return true
+	}
+	if srv.pool.run(b.runAway) {
 		return true
 	}
 	b.seat.Store(0)
@@ -125,20 +133,34 @@ func (b *callback) runAway() {
 // Run implements conn.Call.
 func (b *callback) Run(lead conn.Lead) {
 	ch := b.ch
-	ch.setLead(lead)
-	defer func() {
-		if !b.returned {
-			b.panicked, b.stack = recover(), debug.Stack()
-		}
-		b.seat.leave(&ch.w.srv.pool)
-	}()
-	b.tell(ch)
+	defer b.seat.leave(&ch.w.srv.pool)
+	if b.last {
+		ch.tellEnd()
+		return
+	}
+	if !ch.enter(lead) {
+		return
+	}
+	b.ran = true
+	defer b.end()
+	b.tell()
 	b.returned = true
 }
 
-func (b *callback) tell(ch *Channel) {
-	if b.open && ch.events.Open != nil {
-		ch.events.Open(ch)
+// end is deferred until the user's code is over, however it ends.
+func (b *callback) end() {
+	if !b.returned {
+		b.ch.w.srv.logPanic(b.ch.remote, recover(), debug.Stack())
+	}
+	if b.ch.exit() {
+		b.ch.tellEnd()
+	}
+}
+
+func (b *callback) tell() {
+	ch := b.ch
+	if b.open {
+		ch.greet()
 	}
 	if f := ch.events.Message; f != nil {
 		at := 0
@@ -150,12 +172,67 @@ func (b *callback) tell(ch *Channel) {
 	if b.inflate {
 		b.tellInflated(ch)
 	}
-	if b.drain && ch.events.Drained != nil {
+	if b.drain {
 		ch.events.Drained(ch)
 	}
-	if b.last && ch.events.Close != nil {
-		ch.events.Close(ch, ch.CloseInfo())
+}
+
+// enter begins user code of the channel. It reports false when that comes too late.
+func (ch *Channel) enter(lead conn.Lead) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.phase == channelOver {
+		return false
 	}
+	ch.lead, ch.running = lead, true
+	return true
+}
+
+// exit ends it, and that of the handler which opened the channel. It reports whether the
+// channel ended meanwhile: then the caller calls tellEnd. The loop may not be there any
+// more by now.
+func (ch *Channel) exit() (tells bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.lead, ch.running = conn.Lead{}, false
+	tells = ch.phase == channelOver && !ch.parted
+	ch.parted = ch.parted || tells
+	return tells
+}
+
+// greet calls Open, unless it was called.
+func (ch *Channel) greet() {
+	ch.mu.Lock()
+	was := ch.greeted
+	ch.greeted = true
+	ch.mu.Unlock()
+	if !was && ch.events.Open != nil {
+		ch.events.Open(ch)
+	}
+}
+
+// tellEnd calls Close, behind everything else.
+func (ch *Channel) tellEnd() {
+	defer ch.protect((*Channel).part) // also if greet ends the goroutine
+	ch.protect((*Channel).greet)
+}
+
+func (ch *Channel) part() {
+	if f := ch.events.Close; f != nil {
+		f(ch, ch.CloseInfo())
+	}
+}
+
+// protect calls f, which may fail.
+func (ch *Channel) protect(f func(*Channel)) {
+	returned := false
+	defer func() {
+		if !returned {
+			ch.w.srv.logPanic(ch.remote, recover(), debug.Stack())
+		}
+	}()
+	f(ch)
+	returned = true
 }
 
 var inflaters = sync.Pool{New: func() any { return new(wsock.Inflater) }}
@@ -170,20 +247,18 @@ func (b *callback) tellInflated(ch *Channel) {
 	}
 }
 
-func (ch *Channel) setLead(lead conn.Lead) {
-	ch.mu.Lock()
-	ch.lead = lead
-	ch.mu.Unlock()
-}
-
 // Detached implements conn.Call.
 func (b *callback) Detached(*conn.Conn) {
-	srv := b.ch.w.srv
+	ch, srv := b.ch, b.ch.w.srv
 	b.seat.take(&srv.pool)
-	if !b.ch.gives() {
-		b.takeover.begin(srv, http.MethodGet, "channel "+b.ch.remote)
+	ch.mu.Lock()
+	left := ch.left
+	ch.left = false
+	ch.mu.Unlock()
+	if !left {
+		b.takeover.begin(srv, http.MethodGet, "channel "+ch.remote)
 	}
-	srv.predict.blocked(b.ch.route, time.Now())
+	srv.predict.blocked(ch.route, time.Now())
 }
 
 // Done implements conn.Call.
@@ -191,29 +266,23 @@ func (b *callback) Done(c *conn.Conn) {
 	ch, w := b.ch, b.ch.w
 	b.seat.leave(&w.srv.pool)
 	b.takeover.end(w.srv, "")
-	ch.callback = nil
-	if !b.returned && b.stack != nil {
-		w.srv.logPanic(ch.remote, b.panicked, b.stack)
+	last, err, failed := b.last, b.err, b.ran && !b.returned
+	if ch.callback == b {
+		ch.callback = nil
 	}
-	last, end, err, failed := b.last, b.end, b.err, !b.returned && b.stack != nil
 	w.putCallback(b)
 	switch {
 	case last:
 		return
 	case ch.ended:
-		ch.callLast()
+		ch.release()
 		return
 	case c == nil || c.Closing():
 		return // over is called
 	case err != nil:
-		ch.conclude(c, nil, wsEnd{err: err})
-	case end != nil:
-		ch.conclude(c, nil, *end)
+		ch.ws.hear(lastWord{err: err})
 	case failed:
-		ch.CloseWith(wsock.CloseInternalError, "")
+		ch.fail(c)
 	}
-	ch.call(c)
-	if ch.ws != nil {
-		ch.ws.goOn(ch, c)
-	}
+	ch.goOn(c)
 }

@@ -1,9 +1,9 @@
 package ringkit
 
 import (
-	"context"
+	"fmt"
+	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -30,23 +30,27 @@ type Channel struct {
 	value  any         // under mu
 
 	mu      sync.Mutex
-	lead    conn.Lead // of the callback that runs
+	lead    conn.Lead // of the user's code that runs
 	phase   channelPhase
-	pending [][]byte      // what the connection has not taken yet
-	waiting int           // bytes in it
-	unsent  int           // bytes the connection has not sent, when that was last looked at
+	running bool          // the handler that opened the channel runs, or a callback
+	left    bool          // and has given the lead away
+	greeted bool          // Open was called, or is about to be
+	parted  bool          // Close was called, or is about to be
 	posted  bool          // task is on its way
 	full    bool          // Drained is due when there is room again
+	head    []byte        // of the answer, as long as it waits
+	pending [][]byte      // what the connection has not taken yet, behind that
+	waiting int           // what it counts for, see pieceCost
+	coming  int           // bytes of messages that are being compressed
+	unsent  int           // bytes the connection has not sent, when that was last looked at
 	room    chan struct{} // closed when there is room, nil when nobody waits
 	done    chan struct{} // closed when it is over, nil when nobody asked
 	why     wsock.CloseInfo
 	task    conn.Task
 
-	gaveAway atomic.Bool // the lead, by a callback that waits
-
 	// The rest is the loop's.
-	callback *callback // that runs
-	opened   bool      // Open was called, or is about to be
+	callback *callback // that runs, or is about to
+	opened   bool      // the handler that opened the channel is over
 	drain    bool      // Drained is to be called
 	held     bool      // by Pause
 	ended    bool      // Close was called, or is about to be
@@ -56,24 +60,29 @@ type Channel struct {
 type channelPhase uint8
 
 const (
-	channelOpen    channelPhase = iota
-	channelClosing              // nothing more is accepted; what was is sent
+	channelOpen     channelPhase = iota
+	channelClosing               // nothing more is accepted; what was is sent
+	channelAborting              // nor is that sent
 	channelOver
 )
 
 // Events are the callbacks of a channel; each may be nil. For one channel they are called
 // one at a time and in order: Open first, Close last, each exactly once. They run where
 // handlers do, see [Mode], and may block: meanwhile no input of this connection is read.
+// One that panics, or ends its goroutine, ends the channel: a WebSocket with
+// wsock.CloseInternalError, an answer over HTTP with a 500 or, once it has begun, cut
+// short. So does a handler that has opened a channel.
 type Events struct {
 	// Open is called when the handler that opened the channel has returned.
 	Open func(ch *Channel)
 
 	// Message is called for each message of a WebSocket. Its data is valid until the
-	// callback returns.
+	// callback returns. What the peer sent before its Close is told first, and what is
+	// sent in answer goes out before the closing handshake is completed.
 	Message func(ch *Channel, m wsock.Message)
 
 	// Drained is called when a queue that was full has room again: it has gone
-	// from above HighWater, or from where a Send was refused, to LowWater.
+	// from above HighWater, or from where a Send found no room, to LowWater.
 	Drained func(ch *Channel)
 
 	// Close is called when the channel is over. For HTTP, a channel that was ended by
@@ -90,8 +99,10 @@ const (
 	OverflowError Overflow = iota
 	// OverflowWait has Send wait until there is room.
 	OverflowWait
-	// OverflowDropOldest drops messages that wait, the oldest first, until there is room.
-	// Those that the connection has taken are beyond that.
+	// OverflowDropOldest drops messages that wait, the oldest first, until there is room
+	// or nothing to drop: the last one is always accepted. The connection takes up to half
+	// of HighWater, 256 KiB at most, and what it has taken is sent. As messages that
+	// are lost cannot be referred to, Compression.ServerTakeover has no effect.
 	OverflowDropOldest
 	// OverflowClose closes the channel, with wsock.ClosePolicyViolation.
 	OverflowClose
@@ -144,7 +155,8 @@ type ChannelOptions struct {
 	// means never.
 	PingInterval, PongWait time.Duration
 
-	// CloseWait is how long the closing handshake of a WebSocket may take. Default 5 s.
+	// CloseWait is how long a WebSocket waits for the peer's Close once its own has been
+	// sent. Default 5 s, negative means for ever.
 	CloseWait time.Duration
 
 	// LongPoll makes the first message on an HTTP channel the whole answer, as SendLast
@@ -169,9 +181,10 @@ var (
 	ErrPollTimeout   = errorString("there was nothing to send in time")
 	ErrNoChannel     = errorString("the request cannot become a channel")
 
-	errPongTimeout  = errorString("the peer did not answer a Ping in time")
-	errCloseTimeout = errorString("the closing handshake took too long")
+	errPongTimeout  = fmt.Errorf("ringkit: the peer did not answer a Ping in time: %w", os.ErrDeadlineExceeded)
+	errCloseTimeout = fmt.Errorf("ringkit: the closing handshake took too long: %w", os.ErrDeadlineExceeded)
 	errOverflow     = errorString("the peer reads too slowly")
+	errCallback     = errorString("a callback or handler of the channel failed")
 )
 
 // Text makes a text message of s, which has to be UTF-8.
@@ -236,31 +249,7 @@ func (ch *Channel) CloseInfo() wsock.CloseInfo {
 func (ch *Channel) Queued() int {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.waiting + ch.unsent
-}
-
-// Send queues a message: a message of a WebSocket, a piece of the answer over HTTP. The
-// data can be used again when it returns. When the queue is full it does what the
-// options say; the errors are [ErrChannelClosed] and [ErrChannelFull].
-func (ch *Channel) Send(m wsock.Message) error {
-	return ch.send(context.Background(), m, ch.opts.Overflow, false)
-}
-
-// SendContext is Send, but waits for room in the queue, whatever the options say, until
-// ctx ends.
-func (ch *Channel) SendContext(ctx context.Context, m wsock.Message) error {
-	return ch.send(ctx, m, OverflowWait, false)
-}
-
-// SendLast sends m and closes the channel. Over HTTP it makes a complete answer with a
-// Content-Length, if nothing was sent before.
-func (ch *Channel) SendLast(m wsock.Message) error {
-	return ch.send(context.Background(), m, ch.opts.Overflow, true)
-}
-
-// SendPrepared is Send for a message that was prepared once for many channels.
-func (ch *Channel) SendPrepared(p *Prepared) error {
-	return ch.sendPrepared(p, ch.opts.Overflow)
+	return ch.queued()
 }
 
 // Close closes the channel after what was sent before: a WebSocket with wsock.CloseNormal.
@@ -291,15 +280,29 @@ func (ch *Channel) closeLocked(code wsock.CloseCode, reason string) {
 
 // Abort ends the connection at once; what is queued is lost.
 func (ch *Channel) Abort() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.abort(ErrChannelClosed)
+}
+
+// abort ends the connection because of err; mu is held.
+func (ch *Channel) abort(err error) {
+	if ch.phase >= channelAborting {
+		return
+	}
+	ch.phase = channelAborting
+	ch.head, ch.pending, ch.waiting = nil, nil, 0
+	ch.wakeSenders()
 	ch.w.loop.Do(func(*conn.Loop) {
 		if c := ch.conn(); c != nil {
-			c.Abort(ErrChannelClosed)
+			c.Abort(err)
 		}
 	})
 }
 
-// Pause stops reading from a WebSocket until Resume: once its buffers are full the peer
-// cannot send. Messages that have been received may still be delivered.
+// Pause stops reading from a WebSocket until Resume or Close: once its buffers are full
+// the peer cannot send. Messages that have been received may still be delivered.
+// Meanwhile it is not found out whether the peer is there: there are no Pings.
 func (ch *Channel) Pause() { ch.setHeld(true) }
 
 // Resume ends Pause.
@@ -323,248 +326,4 @@ func (ch *Channel) setHeld(held bool) {
 			c.Resume()
 		}
 	})
-}
-
-// send queues m. Who waits does so without leading the loop.
-func (ch *Channel) send(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	if err := ch.admit(ctx, len(m.Data), overflow); err != nil {
-		return err
-	}
-	last = last || ch.stream != nil && ch.opts.LongPoll
-	z := ch.deflater(len(m.Data))
-	err := ch.enqueue(ch.size(len(m.Data)), func(dst []byte) []byte { return ch.encode(dst, m, z, last) })
-	putDeflater(z)
-	if last && err == nil {
-		ch.closeLocked(wsock.CloseNormal, "")
-	}
-	return err
-}
-
-// frameRoom is more than a frame or a chunk has around its data.
-const frameRoom = 32
-
-// size returns about how many bytes a message with n bytes of data takes.
-func (ch *Channel) size(n int) int {
-	if ch.stream != nil {
-		n += ch.stream.headLength(ch.w.srv)
-	}
-	return n + frameRoom
-}
-
-// encode appends m as it goes over the connection.
-func (ch *Channel) encode(dst []byte, m wsock.Message, z *wsock.Deflater, last bool) []byte {
-	if ch.ws != nil {
-		return ch.ws.enc.AppendMessage(dst, m, z, wsock.Mask{})
-	}
-	return ch.stream.append(dst, ch, m, last)
-}
-
-// admit waits for room for n bytes, or makes it, or says why there is none.
-func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
-	for {
-		if ch.phase != channelOpen {
-			return ErrChannelClosed
-		}
-		queued := ch.waiting + ch.unsent
-		if queued == 0 || queued+n <= ch.opts.HighWater {
-			return nil
-		}
-		ch.full = true
-		switch overflow {
-		case OverflowWait:
-			if err := ch.await(ctx); err != nil {
-				return err
-			}
-		case OverflowDropOldest:
-			if ch.waiting == 0 {
-				return ErrChannelFull
-			}
-			ch.dropOldest()
-		case OverflowClose:
-			ch.abandon()
-			return ErrChannelClosed
-		default:
-			return ErrChannelFull
-		}
-	}
-}
-
-// await waits, without mu, until there is room or the channel is over.
-func (ch *Channel) await(ctx context.Context) error {
-	if ch.room == nil {
-		ch.room = make(chan struct{})
-	}
-	room, lead := ch.room, ch.lead
-	ch.mu.Unlock()
-	defer ch.mu.Lock()
-	if lead.Hold() {
-		ch.gaveAway.Store(true)
-		lead.Leave() // the loop makes the room
-	}
-	select {
-	case <-room:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (ch *Channel) wakeSenders() {
-	if ch.room != nil {
-		close(ch.room)
-		ch.room = nil
-	}
-}
-
-// dropOldest drops the message that has waited longest.
-func (ch *Channel) dropOldest() {
-	if ch.stream != nil && ch.stream.headWaits {
-		// The head of the answer is not to be lost with its first piece.
-		ch.stream.headSent, ch.stream.headWaits = false, false
-	}
-	ch.waiting -= len(ch.pending[0])
-	ch.pending[0] = nil
-	if ch.pending = ch.pending[1:]; len(ch.pending) == 0 {
-		ch.pending = nil
-	}
-}
-
-// abandon ends a channel whose peer does not read, without waiting for it.
-func (ch *Channel) abandon() {
-	ch.pending, ch.waiting = nil, 0
-	ch.phase = channelClosing
-	ch.why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
-	ch.wakeSenders()
-	ch.w.loop.Do(func(*conn.Loop) {
-		if c := ch.conn(); c != nil {
-			c.Abort(errOverflow)
-		}
-	})
-}
-
-// enqueue queues n bytes at most, which appending makes: on the connection if the caller
-// leads the loop and nothing is before them, otherwise for the loop to take.
-func (ch *Channel) enqueue(n int, appending func([]byte) []byte) error {
-	if len(ch.pending) == 0 && ch.lead.Hold() {
-		c := ch.conn()
-		if c == nil || c.Closing() {
-			ch.lead.Continue()
-			return ErrChannelClosed
-		}
-		ch.write(c, n, appending)
-		if ch.stream != nil {
-			ch.stream.headWaits = false
-		}
-		ch.unsent = c.Queued()
-		ch.lead.Continue()
-		return nil
-	}
-	b := appending(make([]byte, 0, n))
-	if len(b) == 0 {
-		return nil
-	}
-	ch.pending = append(ch.pending, b)
-	ch.waiting += len(b)
-	ch.post()
-	return nil
-}
-
-// post has the loop look at the queue.
-func (ch *Channel) post() {
-	if !ch.posted {
-		ch.posted = true
-		ch.task.Value = ch.look
-		ch.w.loop.Post(&ch.task)
-	}
-}
-
-// deflaters are for those who send: a loop should not have to compress what is long.
-var deflaters = sync.Pool{New: func() any { return new(wsock.Deflater) }}
-
-// deflater returns what compresses a message of n bytes, nil if nothing does.
-func (ch *Channel) deflater(n int) *wsock.Deflater {
-	if ch.ws == nil || !ch.ws.compresses || n < wsock.DefaultThreshold {
-		return nil
-	}
-	return deflaters.Get().(*wsock.Deflater)
-}
-
-func putDeflater(z *wsock.Deflater) {
-	if z != nil {
-		deflaters.Put(z)
-	}
-}
-
-// Prepared is a message that was encoded, and compressed, once, to be sent on many
-// channels. It is safe for concurrent use.
-type Prepared struct {
-	m      wsock.Message
-	frames *wsock.Prepared
-	event  func() []byte // m as the data of an event
-}
-
-// Prepare prepares m, which it copies.
-func Prepare(m wsock.Message) *Prepared {
-	m.Data = append([]byte(nil), m.Data...)
-	return prepare(m, func() []byte {
-		e := ServerEvent{Data: string(m.Data)}
-		return e.Append(nil)
-	})
-}
-
-// PrepareEvent is Prepare for an event: a channel that sends events gets it whole, any
-// other its data as a text message.
-func PrepareEvent(e ServerEvent) *Prepared {
-	return prepare(Text(e.Data), func() []byte { return e.Append(nil) })
-}
-
-func prepare(m wsock.Message, event func() []byte) *Prepared {
-	var z *wsock.Deflater
-	if len(m.Data) >= wsock.DefaultThreshold {
-		z = deflaters.Get().(*wsock.Deflater)
-		defer deflaters.Put(z)
-	}
-	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(event)}
-}
-
-// over returns the message as it goes over an answer.
-func (p *Prepared) over(s *httpStream) wsock.Message {
-	if s.events {
-		return wsock.Message{Kind: wsock.Text, Data: p.event()}
-	}
-	return p.m
-}
-
-func (ch *Channel) sendPrepared(p *Prepared, overflow Overflow) error {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	if err := ch.admit(context.Background(), len(p.m.Data), overflow); err != nil {
-		return err
-	}
-	if ch.ws == nil {
-		m, last := p.over(ch.stream), ch.opts.LongPoll
-		err := ch.enqueue(ch.size(len(m.Data)), func(dst []byte) []byte { return ch.encode(dst, m, nil, last) })
-		if last && err == nil {
-			ch.closeLocked(wsock.CloseNormal, "")
-		}
-		return err
-	}
-	frame := ch.ws.enc.Frame(p.frames)
-	if len(ch.pending) == 0 && ch.lead.Hold() {
-		c := ch.conn()
-		if c == nil || c.Closing() {
-			ch.lead.Continue()
-			return ErrChannelClosed
-		}
-		c.Write(frame)
-		ch.unsent = c.Queued()
-		ch.lead.Continue()
-		return nil
-	}
-	ch.pending = append(ch.pending, frame)
-	ch.waiting += len(frame)
-	ch.post()
-	return nil
 }

@@ -1,18 +1,27 @@
 package ringkit
 
 import (
-	"unsafe"
+	"errors"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/mapped"
 	"github.com/ringkit/ringkit/wsock"
 )
 
-// What the loop does with channels. Everything here runs on the loop.
+// What the loop does with channels. Everything here runs on the loop, but for what says
+// that mu is held.
 
 // handOverLimit is how much a connection is given to send at a time; the rest of a queue
 // waits in the channel.
 const handOverLimit = 256 << 10
+
+// share is how much of the queue the connection has at most.
+func (ch *Channel) share() int {
+	if ch.opts.Overflow == OverflowDropOldest {
+		return min(handOverLimit, max(1, ch.opts.HighWater/2)) // the rest can be dropped
+	}
+	return handOverLimit
+}
 
 // conn returns the connection as long as it is the channel's, else nil.
 func (ch *Channel) conn() *conn.Conn {
@@ -23,17 +32,17 @@ func (ch *Channel) conn() *conn.Conn {
 	return c
 }
 
-// write appends n bytes at most to what c has to send.
-func (ch *Channel) write(c *conn.Conn, n int, appending func([]byte) []byte) {
+// write appends a message to what c has to send; mu is held.
+func (ch *Channel) write(c *conn.Conn, m wsock.Message, last bool) {
+	n := ch.size(len(m.Data))
 	if n > mapped.MaxBlock/2 {
-		c.Write(appending(nil))
+		c.Write(ch.encode(nil, m, last))
 		return
 	}
-	room := c.Reserve(n)
-	if p := appending(room); unsafe.SliceData(p) == unsafe.SliceData(room) {
+	if p := ch.encode(c.Reserve(n), m, last); len(p) <= n {
 		c.Commit(p)
 	} else {
-		c.Write(p) // it took more room on the way, or has a head of unknown length
+		c.Write(p) // it begins with a head of which nobody knew the length
 	}
 }
 
@@ -51,32 +60,27 @@ func (ch *Channel) look(*conn.Loop) {
 // of it comes the end, if that is wanted.
 func (ch *Channel) handOver(c *conn.Conn) {
 	ch.mu.Lock()
-	for len(ch.pending) > 0 && c.Queued() < handOverLimit {
-		p := ch.pending[0]
-		ch.pending[0] = nil
-		ch.pending = ch.pending[1:]
-		ch.waiting -= len(p)
-		c.Write(p)
-		if ch.stream != nil {
-			ch.stream.headWaits = false
-		}
+	if ch.head != nil {
+		c.Write(ch.head)
+		ch.head = nil
 	}
-	if len(ch.pending) == 0 {
-		ch.pending = nil
+	for share := ch.share(); len(ch.pending) > 0 && c.Queued() < share; {
+		c.Write(ch.takePending())
 	}
 	ch.unsent = c.Queued()
-	room := ch.full && ch.waiting+ch.unsent <= ch.opts.LowWater
+	room := ch.full && ch.queued() <= ch.opts.LowWater
 	if room {
 		ch.full = false
 		ch.wakeSenders()
 	}
 	ends := ch.phase == channelClosing && len(ch.pending) == 0
+	room = room && ch.phase == channelOpen
 	ch.mu.Unlock()
-	if ends && ch.opened {
+	switch {
+	case ends && ch.opened:
 		ch.end(c)
-	}
-	if room && ch.events.Drained != nil && ch.opened {
-		ch.drain = true
+	case room:
+		ch.drain = ch.events.Drained != nil
 		ch.call(c)
 	}
 }
@@ -93,35 +97,57 @@ func (ch *Channel) start(c *conn.Conn) {
 	ch.opened = true
 	c.State = ch
 	c.Mark(markChannel)
+	if ch.ws != nil {
+		ch.prepareWebSocket(c)
+	} else {
+		ch.prepareStream(c)
+	}
 	if ch.events.Open != nil {
 		ch.callback = ch.w.takeCallback(ch)
 		ch.callback.open = true
-		ch.launch(c) // before anything can be delivered
+		ch.launch(c) // from now on nothing is delivered until it has returned
 	}
 	if ch.ws != nil {
 		ch.startWebSocket(c)
 	} else {
 		ch.startStream(c)
 	}
-	if c.Closing() {
-		return
-	}
-	ch.handOver(c)
-	if ch.ws != nil {
-		ch.ws.goOn(ch, c)
+	if !ch.ended {
+		ch.handOver(c)
+		ch.goOn(c)
 	}
 }
 
 // call has what is due called, unless a callback runs: then it comes later.
 func (ch *Channel) call(c *conn.Conn) {
-	if ch.callback == nil && ch.drain && !c.Closing() {
+	if ch.callback == nil && ch.drain && ch.opened && !ch.ended && !c.Closing() {
 		ch.callback = ch.w.takeCallback(ch)
 		ch.callback.drain, ch.drain = true, false
 		ch.launch(c)
 	}
 }
 
-// over is called once, when the channel has no connection any more.
+// goOn is called when no callback may run.
+func (ch *Channel) goOn(c *conn.Conn) {
+	if ch.ended || c.Closing() || ch.callback != nil {
+		return
+	}
+	ch.call(c)
+	if ch.callback == nil && ch.ws != nil {
+		ch.ws.goOn(ch, c)
+	}
+}
+
+// fail ends a channel whose callback has failed, or the handler that opened it.
+func (ch *Channel) fail(c *conn.Conn) {
+	if ch.ws != nil {
+		ch.ws.hear(lastWord{err: errCallback})
+		return
+	}
+	ch.failStream(c)
+}
+
+// over is called when the channel has no connection any more.
 func (ch *Channel) over(why wsock.CloseInfo) {
 	if ch.ended {
 		return
@@ -132,59 +158,74 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 	}
 	ch.mu.Lock()
 	ch.phase, ch.why = channelOver, why
-	ch.pending, ch.waiting, ch.unsent = nil, 0, 0
+	ch.head, ch.pending, ch.waiting, ch.unsent = nil, nil, 0, 0
 	ch.wakeSenders()
 	if ch.done != nil {
 		close(ch.done)
 	}
+	tells := !ch.running && !ch.parted // otherwise who runs does, as the loop may not be there any more
+	ch.parted = ch.parted || tells
+	silent := ch.events.Close == nil && (ch.greeted || ch.events.Open == nil)
 	ch.mu.Unlock()
 	if ch.callback == nil {
-		ch.callLast()
+		ch.release()
+	}
+	if tells && !silent {
+		b := ch.w.takeCallback(ch)
+		b.last = true
+		b.launch(nil)
 	}
 }
 
-// callLast calls Close, behind everything else.
-func (ch *Channel) callLast() {
-	open := !ch.opened && ch.events.Open != nil
+// release gives back what a channel holds that is over.
+func (ch *Channel) release() {
 	if ch.ws != nil {
-		ch.ws.release(ch.w)
+		ch.ws.dec.Release()
 	}
-	if ch.events.Close == nil && !open {
-		return
-	}
-	b := ch.w.takeCallback(ch)
-	b.open, b.last = open, true
-	ch.callback = b
-	ch.launch(nil)
 }
 
-// info is how a channel has ended whose connection did.
+// info is how a channel ends whose connection has.
 func (ch *Channel) info(err error) wsock.CloseInfo {
+	err, local := causeOf(err)
 	ch.mu.Lock()
 	why, phase := ch.why, ch.phase
 	ch.mu.Unlock()
+	if why.Err == errOverflow {
+		return why
+	}
 	if ch.ws != nil {
-		if b := ch.callback; b != nil && b.end != nil {
-			b.end.tell(&ch.ws.closing, nil) // it had come before the connection was lost
-		}
-		if !ch.ws.closing.Done() {
-			ch.ws.closing.Lost(err)
-		}
-		info := ch.ws.closing.Info()
-		if why.Err == errOverflow {
-			return why
+		s := ch.ws
+		lost := !s.closing.Done()
+		s.closing.Lost(err)
+		info := s.closing.Info()
+		switch {
+		case lost && s.last != nil && s.last.err == nil:
+			// Its Close has come all the same (RFC 6455, section 7.1.5), but no answer
+			// went back.
+			info.Code, info.Reason = s.last.close.Code, string(s.last.close.Data)
+		case lost && local:
+			info.Remote = false
 		}
 		return info
 	}
 	if phase == channelClosing && err == nil {
-		why.Clean = true
+		why.Clean = why.Err == nil
 		return why
 	}
-	return wsock.CloseInfo{Code: wsock.CloseAbnormal, Err: err, Remote: true}
+	return wsock.CloseInfo{Code: wsock.CloseAbnormal, Err: err, Remote: !local}
 }
 
-// gives reports, once, that a callback has given its lead away.
-func (ch *Channel) gives() bool { return ch.gaveAway.Swap(false) }
+// causeOf returns the error that the owner of a channel is told of, and whether it was
+// this side that gave the connection up.
+func causeOf(err error) (cause error, local bool) {
+	switch {
+	case err == errServerClosed:
+		return errStopped, true
+	case err == conn.ErrWriteTimeout:
+		return errWriteTimeout, true
+	}
+	return err, err == ErrChannelClosed || errors.Is(err, errPongTimeout) || errors.Is(err, errCloseTimeout)
+}
 
 // goingAway ends a channel of a server that is being shut down.
 func (ch *Channel) goingAway() { ch.CloseWith(wsock.CloseGoingAway, "the server is stopping") }

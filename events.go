@@ -91,8 +91,7 @@ func (ch *Channel) StartEvents() {
 		s.has |= hasContentType
 		s.lines = append(s.lines, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n"...)
 	}
-	n := s.headLength(ch.w.srv) + frameRoom
-	_ = ch.enqueue(n, func(dst []byte) []byte { return s.append(dst, ch, Text(":\n\n"), false) })
+	_ = ch.enqueue(Text(":\n\n"), false) // fails when the channel is over
 }
 
 // LastEventID returns where a client of events has been, when it comes back: its

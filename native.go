@@ -91,6 +91,9 @@ func (n *nativeCall) Run(lead conn.Lead) {
 		if !n.returned {
 			n.panicked, n.stack = recover(), debug.Stack()
 		}
+		if n.channel != nil && n.channel.exit() {
+			n.channel.tellEnd()
+		}
 		n.seat.leave(&n.w.srv.pool)
 	}()
 	n.handler(&n.x)
@@ -123,8 +126,9 @@ func (n *nativeCall) Done(c *conn.Conn) {
 	n.takeover.end(w.srv, "")
 	if ch := n.channel; ch != nil {
 		n.log(c)
+		failed, panicked := !n.returned, n.panicked
 		w.putNative(n)
-		ch.begin(s, c)
+		ch.begin(s, c, failed, panicked)
 		return
 	}
 	if c == nil || c.Closing() {

@@ -3,7 +3,6 @@ package ringkit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,8 +21,9 @@ var defaultChannel ChannelOptions
 // called. w cannot be used any more, not even by the handler.
 //
 // Sending is possible at once; callbacks begin when the handler has returned. When the
-// request cannot become a channel, the client has been told, and the error says why: it is
-// a *wsock.HandshakeError or [ErrNoChannel].
+// request cannot become a channel, the error says why: it is a *wsock.HandshakeError or
+// matches [ErrNoChannel], and the client has been told, unless the request was answered
+// already. A request that has become one, or was hijacked, gives http.ErrHijacked.
 func OpenChannel(w http.ResponseWriter, r *http.Request, events Events) (*Channel, error) {
 	return defaultChannel.Open(w, r, events)
 }
@@ -47,7 +47,7 @@ func (o *ChannelOptions) Open(w http.ResponseWriter, r *http.Request, events Eve
 		return nil, err
 	}
 	ch, err := rw.openChannel(o, events, hs)
-	if err != nil {
+	if err == errBodyUnread {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 	return ch, err
@@ -151,7 +151,11 @@ func (o *ChannelOptions) handshake(method string, http11 bool, host string, valu
 	}
 	hs := &wsHandshake{key: strings.TrimSpace(req.Key[0]), protocol: wsock.ChooseProtocol(offered, o.Protocols)}
 	if !o.NoCompression {
-		hs.agreed, hs.extensions, err = o.Compression.Accept(values("Sec-Websocket-Extensions"))
+		options := o.Compression
+		if o.Overflow == OverflowDropOldest {
+			options.ServerTakeover = false // who is to inflate a message needs those before
+		}
+		hs.agreed, hs.extensions, err = options.Accept(values("Sec-Websocket-Extensions"))
 	}
 	return hs, err
 }
@@ -165,7 +169,7 @@ func (o *ChannelOptions) resolved(srv *Server) *ChannelOptions {
 		Protocols: o.Protocols, CheckOrigin: o.CheckOrigin, Overflow: o.Overflow,
 		MaxMessageBytes: orDefault(o.MaxMessageBytes, orDefault(srv.MaxMessageBytes, DefaultMaxMessageBytes)),
 		HighWater:       orDefault(o.HighWater, DefaultHighWater),
-		LowWater:        orDefault(o.LowWater, DefaultLowWater),
+		LowWater:        max(0, orDefault(o.LowWater, DefaultLowWater)),
 		PingInterval:    orDefault(o.PingInterval, DefaultPingInterval),
 		PongWait:        orDefault(o.PongWait, DefaultPongWait),
 		CloseWait:       timeout(o.CloseWait, DefaultCloseWait),
@@ -191,7 +195,7 @@ type fixedPointer = atomic.Pointer[fixedOptions]
 
 // newChannel makes a channel, whose head is queued if it is a WebSocket.
 func newChannel(w *worker, o *origin, h conn.Handle, opts *ChannelOptions, events Events, hs *wsHandshake, lines []byte) *Channel {
-	ch := &Channel{w: w, origin: o, handle: h, events: events, opts: opts.resolved(w.srv)}
+	ch := &Channel{w: w, origin: o, handle: h, events: events, opts: opts.resolved(w.srv), running: true}
 	if hs == nil {
 		return ch
 	}
@@ -200,8 +204,7 @@ func newChannel(w *worker, o *origin, h conn.Handle, opts *ChannelOptions, event
 	head := wsock.AppendResponse(make([]byte, 0, 256+len(lines)), hs.key, hs.protocol, hs.extensions)
 	head = appendServer(head, w.srv.Name)
 	head = append(head, lines...)
-	ch.pending = [][]byte{http1.AppendEnd(head)}
-	ch.waiting = len(ch.pending[0])
+	ch.head = http1.AppendEnd(head)
 	return ch
 }
 
@@ -218,7 +221,7 @@ func (w *responseWriter) openChannel(opts *ChannelOptions, events Events, hs *ws
 	case w.streaming || w.written > 0:
 		return nil, fmt.Errorf("%w: it has been answered already", ErrNoChannel)
 	case c.body != nil && !c.body.allRead():
-		return nil, fmt.Errorf("%w: its body has not been read to the end", ErrNoChannel)
+		return nil, errBodyUnread
 	}
 	if w.status == 0 {
 		w.begin(http.StatusOK)
@@ -270,23 +273,24 @@ func (ch *Channel) attach(s *session, lead conn.Lead) {
 }
 
 func (ch *Channel) attached(s *session) {
-	if c := ch.conn(); c != nil && c.State == s {
-		s.channel = ch
-		ch.handOver(c)
+	c := ch.conn()
+	if c == nil || c.State != s {
+		ch.over(ch.info(errGone))
+		return
 	}
+	s.channel = ch
+	ch.handOver(c)
 }
 
 // begin is called when the handler that opened the channel is over: the session ends,
-// and the channel goes on.
-func (ch *Channel) begin(s *session, c *conn.Conn) {
+// and the channel goes on, unless the handler has failed with panicked or ended its
+// goroutine.
+func (ch *Channel) begin(s *session, c *conn.Conn, failed bool, panicked any) {
 	w := ch.w
 	if c == nil || c.Closing() {
-		ch.mu.Lock()
-		err := ch.why.Err
-		ch.mu.Unlock()
 		s.channel = nil
 		s.abandoned(c)
-		ch.over(ch.info(err))
+		ch.over(ch.info(errGone))
 		return
 	}
 	if ch.ws != nil {
@@ -294,7 +298,14 @@ func (ch *Channel) begin(s *session, c *conn.Conn) {
 	}
 	w.recycle(s)
 	ch.start(c)
-	if w.draining {
+	switch {
+	case ch.ended:
+	case failed && panicked == http.ErrAbortHandler:
+		c.Abort(errCallback)
+	case failed:
+		ch.fail(c)
+		ch.goOn(c)
+	case w.draining:
 		ch.goingAway()
 	}
 }
@@ -302,14 +313,12 @@ func (ch *Channel) begin(s *session, c *conn.Conn) {
 // lost is called when the connection is over while the handler still runs.
 func (ch *Channel) lost(err error) {
 	if err == nil {
-		err = io.EOF
+		err = errGone
 	}
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	ch.phase = channelClosing
-	ch.why = wsock.CloseInfo{Code: wsock.CloseAbnormal, Err: err, Remote: true}
-	ch.wakeSenders()
+	ch.over(ch.info(err))
 }
+
+var errBodyUnread = fmt.Errorf("%w: its body has not been read to the end", ErrNoChannel)
 
 // routeOfChannel is the place of a channel's callbacks in the predictor.
 func routeOfChannel[T []byte | string](path T) route { return routeOfPath(http1.Method(255), path) }

@@ -37,6 +37,19 @@ func (p *pool) run(f func()) bool {
 	return true
 }
 
+// await is run however many wait already.
+func (p *pool) await(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.most < 0 || p.running < p.most {
+		p.running++
+		p.spawned++
+		go f()
+		return
+	}
+	p.queue = append(p.queue, f)
+}
+
 // seat says whether a handler counts in a pool.
 type seat struct{ atomic.Int32 }
 

@@ -20,12 +20,12 @@ type httpStream struct {
 	keepAlive bool
 	framing   http1.Framing
 
-	headSent  bool // or queued
-	headWaits bool // it is in the first piece that waits
-	complete  bool // the end has been sent, or queued
-	events    bool // it sends events
-	began     int64
-	sent      int64 // when the loop sent something last
+	headSent bool // or queued
+	complete bool // the end has been sent, or queued
+	broken   bool // the answer is not to look complete
+	events   bool // it sends events
+	began    int64
+	sent     int64 // when the loop sent something last
 }
 
 // headLength returns about how many bytes a head takes that has not been sent.
@@ -39,33 +39,42 @@ func (s *httpStream) headLength(srv *Server) int {
 // append appends a piece of the answer, behind its head if that has not been sent.
 func (s *httpStream) append(dst []byte, ch *Channel, m wsock.Message, last bool) []byte {
 	if !s.headSent {
-		length := int64(-1)
-		if last {
-			length = int64(len(m.Data))
-		}
-		kind := "text/plain; charset=utf-8"
-		if m.Kind == wsock.Binary {
-			kind = "application/octet-stream"
-		}
-		dst = s.appendHead(dst, ch.w.srv, length, kind)
+		dst = s.appendHeadFor(dst, ch.w.srv, m, last)
 	}
-	switch s.framing {
-	case http1.Chunked:
+	switch {
+	case s.status == http.StatusResetContent: // which has no content
+	case s.framing == http1.Chunked:
 		dst = http1.AppendChunk(dst, m.Data)
 		if last {
 			dst = http1.AppendLastChunk(dst)
 		}
-	case http1.Length, http1.UntilClose:
+	case s.framing == http1.Length, s.framing == http1.UntilClose:
 		dst = append(dst, m.Data...)
 	}
 	s.complete = s.complete || last
 	return dst
 }
 
+// appendHeadFor appends the head of an answer that begins with m.
+func (s *httpStream) appendHeadFor(dst []byte, srv *Server, m wsock.Message, last bool) []byte {
+	length := int64(-1)
+	if last {
+		length = int64(len(m.Data))
+	}
+	kind := "text/plain; charset=utf-8"
+	if m.Kind == wsock.Binary {
+		kind = "application/octet-stream"
+	}
+	return s.appendHead(dst, srv, length, kind)
+}
+
 func (s *httpStream) appendHead(dst []byte, srv *Server, length int64, kind string) []byte {
-	s.headSent, s.headWaits = true, true
+	s.headSent = true
+	if s.status == http.StatusResetContent {
+		length = 0
+	}
 	s.framing = http1.ResponseFraming(s.method, s.minor, s.status, length)
-	s.keepAlive = s.keepAlive && s.framing != http1.UntilClose && !srv.stopping.Load()
+	s.keepAlive = s.keepAlive && s.framing != http1.UntilClose && !srv.stopping.Load() && !http1.LeavesHTTP(s.method, s.status)
 	dst = http1.AppendStatusLine(dst, s.status)
 	if s.has&hasServer == 0 {
 		dst = appendServer(dst, srv.Name)
@@ -87,8 +96,8 @@ func (s *httpStream) appendHead(dst []byte, srv *Server, length int64, kind stri
 	return http1.AppendEnd(appendPersistence(dst, s.minor, s.keepAlive))
 }
 
-// startStream waits for what is to be sent. Meanwhile the client has nothing to say.
-func (ch *Channel) startStream(c *conn.Conn) {
+// prepareStream waits for what is to be sent. Meanwhile the client has nothing to say.
+func (ch *Channel) prepareStream(c *conn.Conn) {
 	ch.mu.Lock()
 	ch.stream.began = ch.w.loop.Now()
 	ch.stream.sent = ch.stream.began
@@ -96,43 +105,101 @@ func (ch *Channel) startStream(c *conn.Conn) {
 	c.SetProtocol((*streamConn)(ch))
 	c.Hold()
 	ch.setStreamDeadline(c)
+}
+
+// startStream looks whether there is somebody.
+func (ch *Channel) startStream(c *conn.Conn) {
 	if c.AtEOF() {
+		ch.leftAlone(c)
+	}
+}
+
+// leftAlone is called when the client has ended its side. Who waits for an answer that
+// comes bit by bit does not, unless it is gone; but who has sent its request that way
+// gets an answer which is there.
+func (ch *Channel) leftAlone(c *conn.Conn) {
+	if !ch.closed() {
 		c.Abort(errGone)
 	}
 }
 
+// setStreamDeadline sets the time at which there is something to do.
 func (ch *Channel) setStreamDeadline(c *conn.Conn) {
-	d := max(0, ch.opts.Heartbeat)
-	if p := ch.opts.PollTimeout; p > 0 && (d == 0 || p < d) {
-		d = p
+	ch.mu.Lock()
+	s, next := ch.stream, int64(0)
+	if p := ch.opts.PollTimeout; p > 0 && !s.headSent {
+		next = s.began + int64(p)
 	}
-	c.SetDeadline(d)
+	if h := ch.opts.Heartbeat; h > 0 && s.events {
+		next = s.sent + int64(h)
+	}
+	open := ch.phase == channelOpen
+	ch.mu.Unlock()
+	if next == 0 || !open {
+		c.SetDeadline(0)
+		return
+	}
+	c.SetDeadline(max(1, time.Duration(next-c.Loop().Now())))
+}
+
+// failStream ends an answer that cannot be completed.
+func (ch *Channel) failStream(c *conn.Conn) {
+	ch.mu.Lock()
+	if ch.phase <= channelClosing && !ch.stream.complete {
+		ch.stopSending()
+		ch.stream.broken = true
+		ch.why = wsock.CloseInfo{Code: wsock.CloseInternalError, Err: errCallback}
+	}
+	ch.mu.Unlock()
+	ch.handOver(c)
 }
 
 // endStream ends the answer, and lets the connection go on.
 func (ch *Channel) endStream(c *conn.Conn) {
 	s := ch.stream
 	ch.mu.Lock()
-	var tail []byte
-	switch {
-	case s.complete:
-	case !s.headSent:
-		if ch.opts.LongPoll {
-			s.status = http.StatusNoContent
-		}
-		tail = s.appendHead(nil, ch.w.srv, 0, "")
-	case s.framing == http1.Chunked:
-		tail = http1.AppendLastChunk(nil)
-	}
+	tail, cut := s.appendTail(nil, ch.w.srv, ch.opts.LongPoll)
 	keepAlive, why := s.keepAlive && !ch.w.draining, ch.why
 	ch.mu.Unlock()
 	c.Write(tail)
-	ch.w.count.Responses.add(s.status)
 	why.Clean = why.Err == nil
 	c.SetProtocol(ch.origin)
 	c.State = nil
 	ch.over(why)
-	ch.w.settle(c, keepAlive)
+	switch {
+	case cut && s.framing == http1.UntilClose:
+		c.CloseReset() // the end of the connection would look like that of the answer
+	case cut:
+		c.CloseLingering()
+	default:
+		ch.w.count.Responses.add(s.status)
+		ch.w.settle(c, keepAlive)
+	}
+}
+
+// appendTail appends what is left to send of the answer, and reports whether it is cut
+// short.
+func (s *httpStream) appendTail(dst []byte, srv *Server, longPoll bool) (tail []byte, cut bool) {
+	switch {
+	case s.complete:
+	case s.broken && s.headSent:
+		return dst, true
+	case s.broken:
+		s.status, s.lines, s.has, s.keepAlive = http.StatusInternalServerError, nil, 0, false
+		text := "500 Internal Server Error: " + errPanic.Reason + "\n"
+		dst = s.appendHead(dst, srv, int64(len(text)), "text/plain; charset=utf-8")
+		if s.framing == http1.Length {
+			dst = append(dst, text...)
+		}
+	case !s.headSent:
+		if longPoll {
+			s.status = http.StatusNoContent
+		}
+		dst = s.appendHead(dst, srv, 0, "")
+	case s.framing == http1.Chunked:
+		dst = http1.AppendLastChunk(dst)
+	}
+	return dst, false
 }
 
 // settle leaves a connection alone whose channel has answered.
@@ -159,9 +226,8 @@ func (*streamConn) Open(*conn.Conn) {}
 // Data implements conn.Protocol. It is not called: the connection is held.
 func (*streamConn) Data(*conn.Conn, []byte) int { return 0 }
 
-// EOF implements conn.Protocol. Who waits for an answer that comes bit by bit does not
-// end its side, unless it is gone.
-func (sc *streamConn) EOF(c *conn.Conn) { c.Abort(errGone) }
+// EOF implements conn.Protocol.
+func (sc *streamConn) EOF(c *conn.Conn) { (*Channel)(sc).leftAlone(c) }
 
 // Drained implements conn.Protocol.
 func (sc *streamConn) Drained(c *conn.Conn) {
@@ -169,6 +235,7 @@ func (sc *streamConn) Drained(c *conn.Conn) {
 	ch.mu.Lock()
 	ch.stream.sent = c.Loop().Now()
 	ch.mu.Unlock()
+	ch.setStreamDeadline(c)
 	ch.drained(c)
 }
 
@@ -177,15 +244,17 @@ func (sc *streamConn) Timeout(c *conn.Conn) {
 	ch := (*Channel)(sc)
 	s, now := ch.stream, c.Loop().Now()
 	ch.mu.Lock()
-	late := ch.opts.PollTimeout > 0 && !s.headSent && now-s.began >= int64(ch.opts.PollTimeout)
-	beats := s.events && s.headSent && !s.complete && ch.opts.Heartbeat > 0 && now-s.sent >= int64(ch.opts.Heartbeat)
-	if late && ch.phase == channelOpen {
+	open := ch.phase == channelOpen
+	switch {
+	case open && !s.headSent && ch.opts.PollTimeout > 0 && now-s.began >= int64(ch.opts.PollTimeout):
 		s.status = http.StatusNoContent
 		ch.closeLocked(wsock.CloseNormal, "")
 		ch.why.Err = ErrPollTimeout
-	}
-	if beats && ch.phase == channelOpen && len(ch.pending) == 0 && c.Queued() == 0 {
-		c.Write(s.append(nil, ch, Text(":\n\n"), false))
+	case open && s.events && now-s.sent >= int64(ch.opts.Heartbeat):
+		s.sent = now
+		if ch.head == nil && len(ch.pending) == 0 && c.Queued() == 0 {
+			c.Write(s.append(nil, ch, Text(":\n\n"), false))
+		}
 	}
 	ch.mu.Unlock()
 	ch.setStreamDeadline(c)

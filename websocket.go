@@ -1,7 +1,9 @@
 package ringkit
 
 import (
+	"bytes"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
@@ -9,18 +11,37 @@ import (
 )
 
 // webSocket is what a channel has that is a WebSocket. It belongs to the loop but for
-// enc, which the channel's mutex guards, and dec while a callback decompresses.
+// enc, which changes, with encoding held, only if the context is taken over, and dec
+// while a callback decompresses.
 type webSocket struct {
 	dec        wsock.Decoder
 	enc        wsock.Encoder
+	encoding   sync.Mutex // is locked before the channel's
 	closing    wsock.Closing
 	agreed     wsock.Compression
 	protocol   string
 	compresses bool
-	finishing  bool  // the connection ends as soon as no callback runs
-	pinged     bool  // a Ping waits for a sign of life
-	heard      int64 // when something was received last, on the loop's clock
+	pinged     bool      // a Ping waits for a sign of life
+	heard      int64     // when something was received last, on the loop's clock
+	last       *lastWord // nothing is read behind it
 }
+
+// lastWord is what ends a WebSocket as soon as no callback runs: the peer's Close, or what
+// is wrong.
+type lastWord struct {
+	close wsock.Event
+	err   error // nil for a Close, io.EOF if the peer ended the transport without one
+}
+
+// hear notes the last word, of which the first counts.
+func (s *webSocket) hear(word lastWord) {
+	if s.last == nil {
+		s.last = &word
+	}
+}
+
+// takesOver reports whether messages are compressed with reference to those before.
+func (s *webSocket) takesOver() bool { return s.agreed.Enabled && !s.agreed.ServerNoTakeover }
 
 // inflateInline is up to where the loop decompresses messages itself.
 const inflateInline = 4 << 10
@@ -63,28 +84,25 @@ func (p *messageBuffers) Put(b []byte) {
 	}
 }
 
-// startWebSocket begins to read frames.
-func (ch *Channel) startWebSocket(c *conn.Conn) {
+// prepareWebSocket has frames read.
+func (ch *Channel) prepareWebSocket(c *conn.Conn) {
 	ch.ws.dec.Init(ch.w.wsConfig(ch.opts.MaxMessageBytes), ch.ws.agreed)
 	ch.ws.heard = ch.w.loop.Now()
 	c.SetProtocol((*webSocketConn)(ch))
-	if c.Held() && !ch.held {
-		c.Resume() // it is delivered when the handler is settled
-	} else if ch.held {
-		c.Hold()
-	}
 	ch.listen(c)
 }
 
-// listen sets the time by when something has to be heard.
-func (ch *Channel) listen(c *conn.Conn) {
-	if ch.opts.PingInterval > 0 {
-		c.SetDeadline(ch.opts.PingInterval)
+// startWebSocket begins to read them.
+func (ch *Channel) startWebSocket(c *conn.Conn) {
+	if ch.held {
+		c.Hold()
+	} else if c.Held() {
+		c.Resume()
 	}
 }
 
-// release gives back what the decoder holds.
-func (s *webSocket) release(*worker) { s.dec.Release() }
+// listen sets the time by when something has to be heard.
+func (ch *Channel) listen(c *conn.Conn) { c.SetDeadline(max(0, ch.opts.PingInterval)) }
 
 // webSocketConn is the conn.Protocol of a channel that is a WebSocket.
 type webSocketConn Channel
@@ -96,20 +114,20 @@ func (wc *webSocketConn) Open(*conn.Conn) {}
 func (wc *webSocketConn) Data(c *conn.Conn, in []byte) int {
 	ch := (*Channel)(wc)
 	s := ch.ws
-	s.heard = c.Loop().Now()
-	if s.finishing {
+	s.heard, s.pinged = c.Loop().Now(), false
+	if s.last != nil {
 		return len(in)
 	}
 	used, batch := ch.decode(c, in)
 	if batch != nil {
 		ch.callback = batch
 		ch.launch(c)
-	} else {
-		if c.AtEOF() && used == len(in) {
-			ch.endOfStream()
-		}
-		s.goOn(ch, c)
+		return used
 	}
+	if c.AtEOF() && used == len(in) {
+		s.hear(lastWord{err: io.EOF})
+	}
+	ch.goOn(c)
 	return used
 }
 
@@ -121,7 +139,7 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 		ev, n, err := s.dec.Next(in[used:])
 		used += n
 		if err != nil {
-			ch.conclude(c, batch, wsEnd{err: err})
+			s.hear(lastWord{err: err})
 			return len(in), batch
 		}
 		switch ev.Op {
@@ -144,91 +162,74 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+frameRoom), ev.Data, wsock.Mask{}))
 			}
 		case wsock.Close:
-			ch.conclude(c, batch, wsEnd{code: ev.Code, reason: string(ev.Data)})
+			ev.Data = bytes.Clone(ev.Data)
+			s.hear(lastWord{close: ev})
 			return len(in), batch
 		}
 	}
 	return used, batch
 }
 
-// wsEnd is what the peer has sent that ends a WebSocket: a Close, or what cannot be.
-type wsEnd struct {
-	err    error // of the decoder; the rest is for a Close
-	code   wsock.CloseCode
-	reason string
-}
-
-// tell has the closing handshake know, and appends what the peer is told.
-func (e *wsEnd) tell(closing *wsock.Closing, dst []byte) []byte {
-	if e.err != nil {
-		return closing.Fail(dst, e.err, wsock.Mask{})
+// goOn is called when no callback runs.
+func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
+	if s.last == nil && c.AtEOF() && c.Buffered() == 0 {
+		s.hear(lastWord{err: io.EOF})
 	}
-	ev := wsock.Event{Op: wsock.Close, Code: e.code, Data: []byte(e.reason)}
-	return closing.Received(dst, &ev, wsock.Mask{})
-}
-
-// conclude is called with the end of what the peer sends. The messages of batch are
-// before that, if there are any: they are told first, and may be answered.
-func (ch *Channel) conclude(c *conn.Conn, batch *callback, end wsEnd) {
-	if batch != nil {
-		batch.end = &end
-		return
+	switch {
+	case s.last == nil:
+	case s.last.err != nil:
+		ch.finish(c)
+	default: // what was sent before goes out, and then the answer
+		ch.mu.Lock()
+		ch.stopSending()
+		ch.mu.Unlock()
+		ch.handOver(c)
 	}
-	ch.stopSending(c)
-	c.Commit(end.tell(&ch.ws.closing, c.Reserve(wsock.MaxControl+frameRoom)))
-	ch.ws.finishing = true
 }
 
-// stopSending ends sending, as nothing comes behind a Close. What was accepted before
-// goes to c, unless that is nil.
-func (ch *Channel) stopSending(c *conn.Conn) {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
+// stopSending ends sending: nothing comes behind a Close. mu is held.
+func (ch *Channel) stopSending() {
 	if ch.phase == channelOpen {
 		ch.phase = channelClosing
 	}
-	if c != nil && ch.ws.closing.Open() {
-		for _, p := range ch.pending {
-			c.Write(p)
-		}
-	}
-	ch.pending, ch.waiting = nil, 0
 	ch.wakeSenders()
 }
 
-// endOfStream is called when the peer has ended the transport, and all it sent has been
-// told.
-func (ch *Channel) endOfStream() {
-	ch.stopSending(nil)
-	ch.ws.closing.Lost(io.EOF)
-	ch.ws.finishing = true
-}
-
-// goOn ends the connection when that is due and no callback runs.
-func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
-	if ch.callback != nil {
-		return
+// finish ends a WebSocket after the last word, when no callback runs.
+func (ch *Channel) finish(c *conn.Conn) {
+	s := ch.ws
+	buf := c.Reserve(wsock.MaxControl + frameRoom)
+	switch err := s.last.err; err {
+	case nil:
+		buf = s.closing.Received(buf, &s.last.close, wsock.Mask{})
+	case io.EOF:
+		s.closing.Lost(err)
+	default:
+		buf = s.closing.Fail(buf, err, wsock.Mask{})
 	}
-	if !s.finishing && c.AtEOF() && c.Buffered() == 0 {
-		ch.endOfStream()
-	}
-	if s.finishing {
-		info := ch.info(nil)
-		c.SetProtocol(ch.origin)
-		c.State = nil
-		c.CloseLingering() // what the peer still sends must not destroy the Close
-		ch.over(info)
-	}
+	c.Commit(buf)
+	info := ch.info(nil)
+	c.SetProtocol(ch.origin)
+	c.State = nil
+	c.CloseLingering() // what the peer still sends must not destroy the Close
+	ch.over(info)
 }
 
 // EOF implements conn.Protocol.
 func (wc *webSocketConn) EOF(c *conn.Conn) {
-	ch := (*Channel)(wc)
-	ch.ws.goOn(ch, c)
+	if c.Buffered() == 0 {
+		(*Channel)(wc).goOn(c)
+	}
 }
 
 // Drained implements conn.Protocol.
-func (wc *webSocketConn) Drained(c *conn.Conn) { (*Channel)(wc).drained(c) }
+func (wc *webSocketConn) Drained(c *conn.Conn) {
+	ch := (*Channel)(wc)
+	if !ch.ws.closing.Open() {
+		c.SetDeadline(ch.opts.CloseWait) // the peer has been sent the Close
+	}
+	ch.drained(c)
+}
 
 // Timeout implements conn.Protocol: it is time to hear something.
 func (wc *webSocketConn) Timeout(c *conn.Conn) {
@@ -236,26 +237,22 @@ func (wc *webSocketConn) Timeout(c *conn.Conn) {
 	s := ch.ws
 	silent := time.Duration(c.Loop().Now() - s.heard)
 	switch {
-	case !s.closing.Open():
-		ch.lose(c, errCloseTimeout)
-	case ch.callback != nil || c.Held():
-		ch.listen(c) // it is this side that does not listen
-	case s.pinged && silent >= ch.opts.PongWait:
-		ch.lose(c, errPongTimeout)
-	case !s.pinged && silent >= ch.opts.PingInterval:
+	case !s.closing.Open() && c.Queued() == 0:
+		c.Abort(errCloseTimeout)
+	case ch.callback != nil || c.Held() || c.Queued() > 0 || s.last != nil:
+		// It is this side that does not listen; or the peer is to take what it was
+		// sent before, which is limited by itself.
+		s.pinged = false
+		ch.listen(c)
+	case s.pinged:
+		c.Abort(errPongTimeout)
+	case silent >= ch.opts.PingInterval:
 		s.pinged = true
 		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+frameRoom), nil, wsock.Mask{}))
 		c.SetDeadline(ch.opts.PongWait)
 	default:
-		s.pinged = false
-		c.SetDeadline(ch.opts.PingInterval - min(silent, ch.opts.PingInterval-time.Millisecond))
+		c.SetDeadline(ch.opts.PingInterval - silent)
 	}
-}
-
-// lose gives up a peer that does not answer.
-func (ch *Channel) lose(c *conn.Conn, err error) {
-	ch.ws.closing.Lost(err)
-	c.Abort(err)
 }
 
 // Closed implements conn.Protocol.
@@ -266,19 +263,25 @@ func (wc *webSocketConn) Closed(c *conn.Conn, err error) {
 	ch.over(info)
 }
 
-// end sends a Close, and gives the peer a while to answer.
+// end sends a Close, and gives the peer a while to answer; or answers that of the peer.
 func (ch *Channel) end(c *conn.Conn) {
-	if ch.ws == nil {
-		ch.endStream(c)
-		return
-	}
 	s := ch.ws
-	if !s.closing.Open() {
-		return
+	switch {
+	case s == nil:
+		ch.endStream(c)
+	case s.last != nil:
+		if ch.callback == nil {
+			ch.finish(c)
+		}
+	case s.closing.Open():
+		ch.mu.Lock()
+		why := ch.why
+		ch.mu.Unlock()
+		c.Commit(s.closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, wsock.Mask{}))
+		c.SetDeadline(ch.opts.CloseWait)
+		if ch.held {
+			ch.held = false
+			c.Resume() // to read the answer
+		}
 	}
-	ch.mu.Lock()
-	why := ch.why
-	ch.mu.Unlock()
-	c.Commit(s.closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, wsock.Mask{}))
-	c.SetDeadline(ch.opts.CloseWait)
 }

@@ -1,0 +1,367 @@
+package ringkit
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/wsock"
+)
+
+// pieceCost is what a message that waits counts for beside its bytes: what it takes to
+// keep it, without which small ones would be many.
+const pieceCost = 48
+
+// Send queues a message: a message of a WebSocket, a piece of the answer over HTTP. The
+// data can be used again when it returns. When the queue is full it does what the
+// options say; the errors are [ErrChannelClosed] and [ErrChannelFull].
+func (ch *Channel) Send(m wsock.Message) error {
+	return ch.send(context.Background(), m, ch.opts.Overflow, false)
+}
+
+// SendContext is Send, but waits for room in the queue, whatever the options say, until
+// ctx ends.
+func (ch *Channel) SendContext(ctx context.Context, m wsock.Message) error {
+	return ch.send(ctx, m, OverflowWait, false)
+}
+
+// SendLast sends m and closes the channel. Over HTTP it makes a complete answer with a
+// Content-Length, if nothing was sent before.
+func (ch *Channel) SendLast(m wsock.Message) error {
+	return ch.send(context.Background(), m, ch.opts.Overflow, true)
+}
+
+// SendPrepared is Send for a message that was prepared once for many channels.
+func (ch *Channel) SendPrepared(p *Prepared) error {
+	return ch.sendPrepared(p, ch.opts.Overflow)
+}
+
+// send queues m. Who waits does so without leading the loop.
+func (ch *Channel) send(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
+	if ch.ws != nil && ch.ws.compresses && len(m.Data) >= wsock.DefaultThreshold {
+		return ch.sendCompressed(ctx, m, overflow, last)
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err := ch.admit(ctx, len(m.Data), overflow); err != nil {
+		return err
+	}
+	last = last || ch.stream != nil && ch.opts.LongPoll
+	return ch.endAfter(ch.enqueue(m, last), last)
+}
+
+// endAfter closes the channel behind its last message, if that was queued.
+func (ch *Channel) endAfter(err error, last bool) error {
+	if last && err == nil {
+		ch.closeLocked(wsock.CloseNormal, "")
+	}
+	return err
+}
+
+// compressor has what it takes to compress a message.
+type compressor struct {
+	z     wsock.Deflater
+	frame []byte
+}
+
+// compressors are for those who send: neither the loop nor anybody who wants the mutex
+// of a channel should wait until something long is compressed.
+var compressors = sync.Pool{New: func() any { return new(compressor) }}
+
+const frameKept = 256 << 10
+
+func (z *compressor) free() {
+	if cap(z.frame) > frameKept {
+		z.frame = nil
+	}
+	compressors.Put(z)
+}
+
+// sendCompressed is send for a message that is worth being compressed.
+func (ch *Channel) sendCompressed(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
+	z := compressors.Get().(*compressor)
+	defer z.free()
+	if ch.ws.takesOver() {
+		return ch.sendInTurn(ctx, len(m.Data), overflow, last, func() ([]byte, bool) {
+			z.frame = ch.ws.enc.AppendMessage(z.frame[:0], m, &z.z, wsock.Mask{})
+			return z.frame, false
+		})
+	}
+	if ch.closed() {
+		return ErrChannelClosed
+	}
+	z.frame = ch.ws.enc.AppendMessage(z.frame[:0], m, &z.z, wsock.Mask{}) // which nothing depends on
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err := ch.admit(ctx, len(z.frame), overflow); err != nil {
+		return err
+	}
+	return ch.endAfter(ch.enqueueFrame(z.frame, false), last)
+}
+
+// sendInTurn queues a frame that depends on those before it: it is made when there is
+// room for it, and queued before the next one is made.
+func (ch *Channel) sendInTurn(ctx context.Context, n int, overflow Overflow, last bool, frame func() (b []byte, shared bool)) error {
+	if err := ch.reserve(ctx, n, overflow); err != nil {
+		return err
+	}
+	ch.ws.encoding.Lock()
+	defer ch.ws.encoding.Unlock()
+	b, shared := frame()
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.coming -= n
+	if ch.phase != channelOpen {
+		return ErrChannelClosed
+	}
+	return ch.endAfter(ch.enqueueFrame(b, shared), last)
+}
+
+func (ch *Channel) reserve(ctx context.Context, n int, overflow Overflow) error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err := ch.admit(ctx, n, overflow); err != nil {
+		return err
+	}
+	ch.coming += n
+	return nil
+}
+
+func (ch *Channel) closed() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.phase != channelOpen
+}
+
+// queued returns how much waits to be sent.
+func (ch *Channel) queued() int { return ch.waiting + ch.coming + ch.unsent }
+
+// admit waits for room for n bytes, or makes it, or says why there is none.
+func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
+	for {
+		if ch.phase != channelOpen {
+			return ErrChannelClosed
+		}
+		if queued := ch.queued(); queued == 0 || queued+n <= ch.opts.HighWater {
+			return nil
+		}
+		ch.full = true
+		switch {
+		case overflow == OverflowWait:
+			if err := ch.await(ctx); err != nil {
+				return err
+			}
+		case overflow == OverflowDropOldest && (ch.ws == nil || !ch.ws.takesOver()):
+			if len(ch.pending) == 0 {
+				return nil
+			}
+			ch.dropOldest()
+		case overflow == OverflowClose:
+			ch.why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
+			ch.abort(errOverflow)
+			return ErrChannelClosed
+		default:
+			return ErrChannelFull
+		}
+	}
+}
+
+// await waits, without mu, until there is room or the channel is over.
+func (ch *Channel) await(ctx context.Context) error {
+	if ch.room == nil {
+		ch.room = make(chan struct{})
+	}
+	room, lead := ch.room, ch.lead
+	if lead.Hold() {
+		ch.left = true
+		lead.Leave() // the loop makes the room
+	}
+	ch.mu.Unlock()
+	defer ch.mu.Lock()
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (ch *Channel) wakeSenders() {
+	if ch.room != nil {
+		close(ch.room)
+		ch.room = nil
+	}
+}
+
+// dropOldest drops the message that has waited longest.
+func (ch *Channel) dropOldest() { ch.takePending() }
+
+// takePending takes what has waited longest.
+func (ch *Channel) takePending() []byte {
+	p := ch.pending[0]
+	ch.pending[0] = nil
+	ch.waiting -= len(p) + pieceCost
+	if ch.pending = ch.pending[1:]; len(ch.pending) == 0 {
+		ch.pending = nil
+	}
+	return p
+}
+
+// direct reports whether the caller leads the loop and nothing is to be sent before
+// what it has: then it holds the lead, and c is the connection, or nil if that is over.
+func (ch *Channel) direct() (c *conn.Conn, held bool) {
+	if ch.head != nil || len(ch.pending) > 0 || !ch.lead.Hold() {
+		return nil, false
+	}
+	if c = ch.conn(); c == nil || c.Closing() {
+		return nil, true
+	}
+	if c.Queued() >= ch.share() {
+		ch.lead.Continue()
+		return nil, false
+	}
+	return c, true
+}
+
+// wrote ends what direct has begun.
+func (ch *Channel) wrote(c *conn.Conn) error {
+	if c == nil {
+		ch.lead.Continue()
+		return ErrChannelClosed
+	}
+	ch.unsent = c.Queued()
+	ch.full = ch.full || ch.queued() > ch.opts.HighWater
+	ch.lead.Continue()
+	return nil
+}
+
+// enqueue queues a message: on the connection if the caller leads the loop, otherwise
+// for the loop to take.
+func (ch *Channel) enqueue(m wsock.Message, last bool) error {
+	if c, held := ch.direct(); held {
+		if c != nil {
+			ch.write(c, m, last)
+		}
+		return ch.wrote(c)
+	}
+	if ch.stream != nil && !ch.stream.headSent {
+		ch.head = ch.stream.appendHeadFor(nil, ch.w.srv, m, last)
+	}
+	b := ch.encode(make([]byte, 0, ch.size(len(m.Data))), m, last)
+	if len(b) > 0 {
+		ch.wait(b)
+	}
+	ch.post()
+	return nil
+}
+
+// enqueueFrame is enqueue for a frame that has been made; shared says that it may be kept.
+func (ch *Channel) enqueueFrame(frame []byte, shared bool) error {
+	if c, held := ch.direct(); held {
+		if c != nil {
+			c.Write(frame)
+		}
+		return ch.wrote(c)
+	}
+	if !shared {
+		frame = bytes.Clone(frame)
+	}
+	ch.wait(frame)
+	ch.post()
+	return nil
+}
+
+// wait adds what the connection is to be given later.
+func (ch *Channel) wait(b []byte) {
+	ch.pending = append(ch.pending, b)
+	ch.waiting += len(b) + pieceCost
+	ch.full = ch.full || ch.queued() > ch.opts.HighWater
+}
+
+// frameRoom is more than a frame or a chunk has around its data.
+const frameRoom = 32
+
+// size returns about how many bytes a message with n bytes of data takes.
+func (ch *Channel) size(n int) int {
+	if ch.stream != nil {
+		n += ch.stream.headLength(ch.w.srv)
+	}
+	return n + frameRoom
+}
+
+// encode appends m as it goes over the connection.
+func (ch *Channel) encode(dst []byte, m wsock.Message, last bool) []byte {
+	if ch.ws != nil {
+		return ch.ws.enc.AppendMessage(dst, m, nil, wsock.Mask{})
+	}
+	return ch.stream.append(dst, ch, m, last)
+}
+
+// post has the loop look at the queue.
+func (ch *Channel) post() {
+	if !ch.posted {
+		ch.posted = true
+		ch.task.Value = ch.look
+		ch.w.loop.Post(&ch.task)
+	}
+}
+
+// Prepared is a message that was encoded, and compressed, once, to be sent on many
+// channels. It is safe for concurrent use.
+type Prepared struct {
+	m      wsock.Message
+	frames *wsock.Prepared
+	event  func() []byte // m as the data of an event
+}
+
+// Prepare prepares m, which it copies.
+func Prepare(m wsock.Message) *Prepared {
+	m.Data = append([]byte(nil), m.Data...)
+	return prepare(m, func() []byte {
+		e := ServerEvent{Data: string(m.Data)}
+		return e.Append(nil)
+	})
+}
+
+// PrepareEvent is Prepare for an event: a channel that sends events gets it whole, any
+// other its data as a text message.
+func PrepareEvent(e ServerEvent) *Prepared {
+	return prepare(Text(e.Data), func() []byte { return e.Append(nil) })
+}
+
+func prepare(m wsock.Message, event func() []byte) *Prepared {
+	var z *wsock.Deflater
+	if len(m.Data) >= wsock.DefaultThreshold {
+		c := compressors.Get().(*compressor)
+		defer c.free()
+		z = &c.z
+	}
+	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(event)}
+}
+
+// over returns the message as it goes over an answer.
+func (p *Prepared) over(s *httpStream) wsock.Message {
+	if s.events {
+		return wsock.Message{Kind: wsock.Text, Data: p.event()}
+	}
+	return p.m
+}
+
+func (ch *Channel) sendPrepared(p *Prepared, overflow Overflow) error {
+	n := len(p.m.Data)
+	if ch.ws != nil && ch.ws.takesOver() {
+		return ch.sendInTurn(context.Background(), n, overflow, false, func() ([]byte, bool) {
+			return ch.ws.enc.Frame(p.frames), true
+		})
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err := ch.admit(context.Background(), n, overflow); err != nil {
+		return err
+	}
+	if ch.ws == nil {
+		return ch.endAfter(ch.enqueue(p.over(ch.stream), ch.opts.LongPoll), ch.opts.LongPoll)
+	}
+	return ch.enqueueFrame(ch.ws.enc.Frame(p.frames), true)
+}
