@@ -35,6 +35,7 @@ var floors = map[string][]string{
 	"internal/ringtest":   {},
 	"internal/tlsconn":    {},
 	"internal/proxyproto": {},
+	"internal/autobahn":   {},
 }
 
 // codecs do no I/O: they import nothing that could.

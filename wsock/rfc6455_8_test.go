@@ -3,32 +3,9 @@ package wsock
 import (
 	"fmt"
 	"testing"
-)
 
-// Section 8.1: what a text may contain. These are the strings of Autobahn's 6.5 to
-// 6.23, which come from Markus Kuhn's stress test.
-var utf8Strings = []struct {
-	s     string
-	valid bool
-}{
-	{"Hello-µ@ßöäüàá-UTF-8!!", true},
-	{"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", true},
-	{"\x00", true}, {"\xc2\x80", true}, {"\xe0\xa0\x80", true}, {"\xf0\x90\x80\x80", true},
-	{"\x7f", true}, {"\xdf\xbf", true}, {"\xef\xbf\xbf", true}, {"\xf4\x8f\xbf\xbf", true},
-	{"\xed\x9f\xbf", true}, {"\xee\x80\x80", true}, {"\xef\xbf\xbd", true},
-	{"\xef\xbf\xbe", true}, {"\xf0\x9f\xbf\xbe", true}, // noncharacters are characters
-	{"\xf8\x88\x80\x80\x80", false}, {"\xfc\x84\x80\x80\x80\x80", false},
-	{"\xf7\xbf\xbf\xbf", false}, {"\xfb\xbf\xbf\xbf\xbf", false}, {"\xfd\xbf\xbf\xbf\xbf\xbf", false},
-	{"\xf4\x90\x80\x80", false},
-	{"\x80", false}, {"\xbf", false}, {"\x80\xbf", false}, {"\x80\xbf\x80\xbf", false},
-	{"\xc0 \xc1 \xc2 ", false}, {"\xe0 \xef ", false}, {"\xf0 \xf7 ", false}, {"\xf8 ", false}, {"\xfc ", false},
-	{"\xc0", false}, {"\xe0\x80", false}, {"\xf0\x80\x80", false}, {"\xdf", false}, {"\xef\xbf", false}, {"\xf7\xbf\xbf", false},
-	{"\xfe", false}, {"\xff", false}, {"\xfe\xfe\xff\xff", false},
-	{"\xc0\xaf", false}, {"\xe0\x80\xaf", false}, {"\xf0\x80\x80\xaf", false}, {"\xc1\xbf", false},
-	{"\xe0\x9f\xbf", false}, {"\xf0\x8f\xbf\xbf", false}, {"\xc0\x80", false}, {"\xe0\x80\x80", false},
-	{"\xed\xa0\x80", false}, {"\xed\xad\xbf", false}, {"\xed\xae\x80", false}, {"\xed\xbf\xbf", false},
-	{"\xed\xa0\x80\xed\xb0\x80", false}, {"\xed\xaf\xbf\xed\xbf\xbf", false},
-}
+	"github.com/ringkit/ringkit/internal/autobahn"
+)
 
 var utf8Cases = []decodeCase{
 	{section: "8.1", name: "binary is anything", input: bin("\xff\xfe"), events: []string{`binary "\xff\xfe"`}},
@@ -45,16 +22,16 @@ var utf8Cases = []decodeCase{
 
 func TestText(t *testing.T) {
 	cases := utf8Cases
-	for i, c := range utf8Strings {
-		want := decodeCase{section: "8.1", name: fmt.Sprintf("string %d", i), input: text(c.s), err: errText}
-		if c.valid {
-			want.events, want.err = []string{fmt.Sprintf("text %q", c.s)}, nil
+	for i, c := range autobahn.Texts {
+		want := decodeCase{section: "8.1", name: fmt.Sprintf("string %d", i), input: text(c.S), err: errText}
+		if c.Valid {
+			want.events, want.err = []string{fmt.Sprintf("text %q", c.S)}, nil
 		}
 		cases = append(cases[:len(cases):len(cases)], want)
 		want.name += " within text"
-		want.input = text("κόσμε" + c.s + "edited")
-		if c.valid {
-			want.events = []string{fmt.Sprintf("text %q", "κόσμε"+c.s+"edited")}
+		want.input = text("κόσμε" + c.S + "edited")
+		if c.Valid {
+			want.events = []string{fmt.Sprintf("text %q", "κόσμε"+c.S+"edited")}
 		}
 		cases = append(cases, want)
 	}
