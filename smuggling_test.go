@@ -144,6 +144,8 @@ var smugglingByHost = []badRequest{
 	{"fragment", getLine + "Host: test#never\r\n\r\n", 400},
 	{"NUL", getLine + "Host: test\x00never\r\n\r\n", 400},
 	{"not ASCII", getLine + "Host: t\xc3\xa9st\r\n\r\n", 400},
+	{"encoded slash", getLine + "Host: test%2Fnever\r\n\r\n", 400},
+	{"absolute-form with an encoded at sign", "GET http://test%40never/ HTTP/1.1\r\nHost: test\r\n\r\n", 400},
 	{"named by Connection", getLine + "Host: test\r\nConnection: Host\r\n\r\n", 400},
 	{"absolute-form, two", "GET http://test/ HTTP/1.1\r\nHost: test\r\nHost: never\r\n\r\n", 400},
 	{"absolute-form with userinfo", "GET http://test@never/ HTTP/1.1\r\nHost: test\r\n\r\n", 400},

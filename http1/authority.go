@@ -59,10 +59,11 @@ func scanHost(b []byte) (end int, ok bool) {
 	return i, true
 }
 
-// validEscape reports whether b starts with a percent-encoded byte (RFC 3986,
-// section 2.1). The caller has seen the '%'.
+// validEscape reports whether b starts with a percent-encoded byte that is not ASCII.
+// In a host the others are for no one (RFC 3986, section 3.2.2): those who decode them
+// find delimiters, or another name than those who do not. The caller has seen the '%'.
 func validEscape(b []byte) bool {
-	return len(b) >= 3 && class[b[1]]&class[b[2]]&hexChar != 0
+	return len(b) >= 3 && class[b[1]]&class[b[2]]&hexChar != 0 && b[1] >= '8'
 }
 
 func validPort(b []byte) bool {
