@@ -37,8 +37,8 @@ type Options struct {
 	// again; it is tried for ever. Default 500 ms.
 	ReconnectWait time.Duration
 
-	// PublishBuffer is up to how many bytes are kept that are published while there is no
-	// connection; what is beyond is refused with [ErrFull]. Negative means none: then
+	// PublishBuffer is how many bytes are kept that are published while there is no
+	// connection; once there are as many, more is refused with [ErrFull]. Negative means none: then
 	// Publish refuses with [ErrDisconnected]. Default 1 MiB.
 	PublishBuffer int
 
