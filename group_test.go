@@ -70,12 +70,15 @@ func TestGroupBroadcast(t *testing.T) {
 	})
 }
 
-// Long polling: the first message is the answer, and the client asks again.
+// Long polling: the first message is the answer, and the client asks again, also when there
+// was none in time.
 func TestLongPoll(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		var room Group
-		o := &ChannelOptions{LongPoll: true, PollTimeout: tick}
-		s := serve(t, e, &Server{Handler: channelsWith(o, func() Events { return Events{Open: room.Join} })})
+		patient, hasty := &ChannelOptions{LongPoll: true}, &ChannelOptions{LongPoll: true, PollTimeout: tick}
+		join := func() Events { return Events{Open: room.Join} }
+		s := serve(t, e, &Server{Handler: channelsWith(patient, join)})
+		late := serve(t, e, &Server{Handler: channelsWith(hasty, join)})
 		for _, kind := range handlerKinds {
 			p := s.dial()
 			for i := range 3 {
@@ -88,6 +91,10 @@ func TestLongPoll(t *testing.T) {
 					t.Errorf("%+v", a)
 				}
 			}
+			if !eventually(func() bool { return room.Len() == 0 }) {
+				t.Fatal("somebody polls")
+			}
+			p = late.dial()
 			p.send(ask("GET", kind))
 			p.expectAnswer(http.StatusNoContent, "")
 			p.send(ask("GET", "/ok"))
