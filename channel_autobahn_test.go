@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ringkit/ringkit/internal/autobahn"
+	"github.com/ringkit/ringkit/internal/check"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -74,6 +75,10 @@ func (p *wsPeer) sendAsideInPieces(s string, n int) {
 // Categories 12 and 13: compressed messages of all sizes with each offer, with contexts
 // taken over and not.
 func TestChannelAutobahnCompression(t *testing.T) {
+	sizes := []int{16, 64, 600, 1024, 4096, 40_000, 131_072}
+	if testing.Short() || check.Enabled {
+		sizes = []int{16, 600, 40_000}
+	}
 	eachEngine(t, func(t *testing.T, e engine) {
 		for _, takeover := range []bool{false, true} {
 			options := wsock.CompressionOptions{ServerTakeover: takeover, ClientTakeover: takeover}
@@ -92,7 +97,7 @@ func TestChannelAutobahnCompression(t *testing.T) {
 				p.dec.Init(&p.conf, agreed)
 				p.enc.Init(true, agreed)
 				p.z.Threshold = 1
-				for _, n := range []int{16, 64, 600, 1024, 4096, 40_000, 131_072} {
+				for _, n := range sizes {
 					for j := range 3 {
 						m := Text(pattern(n))
 						if j == 2 {

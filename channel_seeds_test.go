@@ -62,7 +62,7 @@ func (p *simPeer) read(t testing.TB) {
 // Whatever the kernel and the network do, every message is echoed in order, and every
 // channel has its Open first and its Close last, once.
 func TestSeedsChannels(t *testing.T) {
-	seeds(t, 1500, func(t *testing.T, seed uint64) {
+	seeds(t, 400, func(t *testing.T, seed uint64) {
 		type life struct{ opened, closed, messages int }
 		lives := map[*Channel]*life{}
 		var bad []string

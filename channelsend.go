@@ -39,7 +39,7 @@ func (ch *Channel) SendPrepared(p *Prepared) error {
 
 // send queues m. Who waits does so without leading the loop.
 func (ch *Channel) send(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
-	if ch.ws != nil && ch.ws.compresses && len(m.Data) >= wsock.DefaultThreshold {
+	if ch.ws != nil && ch.ws.agreed.Enabled && len(m.Data) >= wsock.DefaultThreshold {
 		return ch.sendCompressed(ctx, m, overflow, last)
 	}
 	ch.mu.Lock()

@@ -199,7 +199,7 @@ func newChannel(w *worker, o *origin, h conn.Handle, opts *ChannelOptions, event
 	if hs == nil {
 		return ch
 	}
-	ch.ws = &webSocket{agreed: hs.agreed, protocol: hs.protocol, compresses: hs.agreed.Enabled}
+	ch.ws = &webSocket{agreed: hs.agreed, protocol: hs.protocol}
 	ch.ws.enc.Init(false, hs.agreed)
 	head := wsock.AppendResponse(make([]byte, 0, 256+len(lines)), hs.key, hs.protocol, hs.extensions)
 	head = appendServer(head, w.srv.Name)

@@ -14,16 +14,15 @@ import (
 // enc, which changes, with encoding held, only if the context is taken over, and dec
 // while a callback decompresses.
 type webSocket struct {
-	dec        wsock.Decoder
-	enc        wsock.Encoder
-	encoding   sync.Mutex // is locked before the channel's
-	closing    wsock.Closing
-	agreed     wsock.Compression
-	protocol   string
-	compresses bool
-	pinged     bool      // a Ping waits for a sign of life
-	heard      int64     // when something was received last, on the loop's clock
-	last       *lastWord // nothing is read behind it
+	dec      wsock.Decoder
+	enc      wsock.Encoder
+	encoding sync.Mutex // is locked before the channel's
+	closing  wsock.Closing
+	agreed   wsock.Compression
+	protocol string
+	pinged   bool      // a Ping waits for a sign of life
+	heard    int64     // when something was received last, on the loop's clock
+	last     *lastWord // nothing is read behind it
 }
 
 // lastWord is what ends a WebSocket as soon as no callback runs: the peer's Close, or what
