@@ -44,15 +44,15 @@ func compare(ctx context.Context, o options, dir string, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
-	var generator string
-	if slices.ContainsFunc(o.scenarios, scenario.mixed) {
-		if generator, err = builder.Program(ctx, generatorSource); err != nil {
-			return err
-		}
-	}
 	results := newReport(o, skipped)
 	var useless []string
 	for _, sc := range o.scenarios {
+		generator := ""
+		if source := sc.generator(); source != "" {
+			if generator, err = builder.Program(ctx, source); err != nil {
+				return err
+			}
+		}
 		load, err := newLoad(o, sc, dir, generator)
 		if err != nil {
 			return err
@@ -145,9 +145,12 @@ func withTLS(subjects []subject.Subject, dir string) ([]subject.Subject, error) 
 }
 
 // newLoad returns what puts the load of a scenario on a server: wrk, or the program
-// generator if some requests take longer than others.
+// generator if the scenario has one of its own.
 func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
 	at := o.place(sc)
+	if sc.isSockets() {
+		return socketLoad{generator, at.loadCPU, sc.sockets, o.duration}.measure, nil
+	}
 	if sc.mixed() {
 		l := mixLoad{program: generator, cpu: at.loadCPU, mixture: sc.mix,
 			connections: sc.connections(o.connections), duration: o.duration}
@@ -186,15 +189,15 @@ func compareScenario(ctx context.Context, o options, sc scenario, subjects []sub
 			result.Round = round
 			outcomes[i].subject = s.Name
 			outcomes[i].samples = append(outcomes[i].samples, result)
-			fmt.Fprintf(progress, "%s, round %d of %d: %s\n", sc.name, round, o.rounds, progressLine(s.Name, result))
+			fmt.Fprintf(progress, "%s, round %d of %d: %s\n", sc.name, round, o.rounds, progressLine(s.Name, sc.unit(), result))
 		}
 	}
 	return outcomes, nil
 }
 
-func progressLine(name string, s sample) string {
+func progressLine(name, unit string, s sample) string {
 	if s.Invalid != "" {
 		return fmt.Sprintf("%-21s invalid: %s", name, s.Invalid)
 	}
-	return fmt.Sprintf("%-21s %6.2f µs/request, %7.0f requests/s", name, s.CPUMicros, s.Rate)
+	return fmt.Sprintf("%-21s %6.2f µs/%s, %7.0f %ss/s", name, s.CPUMicros, unit, s.Rate, unit)
 }

@@ -6,6 +6,10 @@ go 1.26.0
 replace github.com/ringkit/ringkit => ../
 
 require (
+	github.com/coder/websocket v1.8.14
+	github.com/gorilla/websocket v1.5.3
+	github.com/lesismal/nbio v1.6.12
+	github.com/lxzan/gws v1.9.1
 	github.com/ringkit/ringkit v0.0.0
 	github.com/valyala/fasthttp v1.74.0
 	golang.org/x/sys v0.49.0
@@ -14,6 +18,8 @@ require (
 require (
 	github.com/iceber/iouring-go v0.0.0-20230403020409-002cfd2e2a90 // indirect
 	github.com/klauspost/compress v1.20.0 // indirect
+	github.com/lesismal/llib v1.2.4 // indirect
 	github.com/molecule-man/go-brrr v1.0.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
 )

@@ -11,11 +11,13 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
 	"github.com/ringkit/ringkit/bench/internal/table"
+	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 const aboutIdle = `Idle measures the memory a server holds per idle keep-alive connection: it opens
 connections, does one request on each, waits, and divides what the server has grown by
-their number. Kernel memory for sockets is not part of it. The exit status is 1 if the
+their number. With -ws they are WebSockets, and the request is an echo; with -deflate
+its message is compressed. Kernel memory for sockets is not part of it. The exit status is 1 if the
 server drops a connection, or does not close its descriptors once the client has.
 `
 
@@ -26,6 +28,8 @@ func idleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	var t target
 	flags := newFlags()
 	n := flags.Int("n", 10000, "`number` of connections")
+	sockets := flags.Bool("ws", false, "open WebSockets")
+	deflate := flags.Bool("deflate", false, "have them negotiate compression, and send a message that uses it")
 	wait := flags.Duration("wait", 3*time.Second, "`time` between the last request and measuring")
 	t.addFlags(flags)
 	if err := parseFlags(flags, args, aboutIdle, stdout); err != nil {
@@ -38,6 +42,8 @@ func idleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	switch {
 	case *n < 1 || *n > limit:
 		return usagef("-n %d: want 1 to %d, which the descriptor limit allows", *n, limit)
+	case *deflate && !*sockets:
+		return usagef("-deflate is for -ws")
 	case *wait < 0 || *wait > time.Minute:
 		return usagef("-wait %v: want at most 1m", *wait)
 	}
@@ -50,7 +56,11 @@ func idleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 			return err
 		}
 		defer srv.Stop()
-		return srv.Explain(measureIdle(ctx, srv, *n, *wait, stdout))
+		use := httpClient(srv)
+		if *sockets {
+			use = socketClient(srv, *deflate)
+		}
+		return srv.Explain(measureIdle(ctx, srv, use, *n, *wait, stdout))
 	})
 }
 
@@ -64,8 +74,41 @@ func maxOpenConnections() (int, error) {
 	return int(min(limit.Cur, 1<<20)) - reservedFDs, nil
 }
 
-func measureIdle(ctx context.Context, srv *running, n int, wait time.Duration, w io.Writer) error {
-	sockets, err := openConnections(ctx, srv, n)
+// idleClient is what is done with connections before they are idle.
+type idleClient struct {
+	what     string
+	dial     func() (client.Socket, error)
+	exchange func(client.Socket) error
+}
+
+func httpClient(srv *running) idleClient {
+	request, scratch := client.Request(srv.route), make([]byte, 8192)
+	return idleClient{
+		"request",
+		func() (client.Socket, error) { return client.DialSocket(srv.Port) },
+		func(s client.Socket) error { return s.Exchange(request, scratch) },
+	}
+}
+
+// echoBytes is the size of the message that is echoed: some servers compress only what
+// is long.
+const echoBytes = 1 << 10
+
+func socketClient(srv *running, deflate bool) idleClient {
+	frame, scratch := ws.ClientFrame(ws.Payload(64)), make([]byte, 8192)
+	what := "echo"
+	if deflate {
+		frame, what = ws.DeflatedFrame(ws.Payload(echoBytes)), "compressed echo"
+	}
+	return idleClient{
+		what,
+		func() (client.Socket, error) { return ws.Dial(srv.Port, ws.Echo, deflate) },
+		func(s client.Socket) error { return ws.Exchange(s, frame, scratch) },
+	}
+}
+
+func measureIdle(ctx context.Context, srv *running, use idleClient, n int, wait time.Duration, w io.Writer) error {
+	sockets, err := openConnections(ctx, use, n)
 	defer func() { closeAll(sockets) }()
 	if err != nil {
 		return err
@@ -81,7 +124,7 @@ func measureIdle(ctx context.Context, srv *running, n int, wait time.Duration, w
 	if err != nil {
 		return err
 	}
-	stillOpen := checkSome(sockets, srv.route)
+	stillOpen := checkSome(sockets, use)
 
 	closeAll(sockets)
 	sockets = nil
@@ -97,7 +140,7 @@ func measureIdle(ctx context.Context, srv *running, n int, wait time.Duration, w
 		return err
 	}
 
-	fmt.Fprintf(w, "\n%s: %d connections, one request each, then idle for %v\n\n", srv.name, n, wait)
+	fmt.Fprintf(w, "\n%s: %d connections, one %s each, then idle for %v\n\n", srv.name, n, use.what, wait)
 	tab := table.New("", "RSS KiB", "PSS KiB", "descriptors")
 	for _, row := range []struct {
 		name   string
@@ -127,35 +170,31 @@ func measureIdle(ctx context.Context, srv *running, n int, wait time.Duration, w
 	return nil
 }
 
-// openConnections opens n connections and does one request on each. Those opened
+// openConnections opens n connections and does one exchange on each. Those opened
 // so far are returned even if it fails.
-func openConnections(ctx context.Context, srv *running, n int) ([]client.Socket, error) {
-	request := client.Request(srv.route)
-	scratch := make([]byte, 8192)
+func openConnections(ctx context.Context, use idleClient, n int) ([]client.Socket, error) {
 	sockets := make([]client.Socket, 0, n)
 	for len(sockets) < n {
 		if ctx.Err() != nil {
 			return sockets, ctx.Err()
 		}
-		s, err := client.DialSocket(srv.Port)
+		s, err := use.dial()
 		if err != nil {
 			return sockets, fmt.Errorf("connection %d: %w", len(sockets)+1, err)
 		}
 		sockets = append(sockets, s)
-		if err := s.Exchange(request, scratch); err != nil {
-			return sockets, fmt.Errorf("request on connection %d: %w", len(sockets), err)
+		if err := use.exchange(s); err != nil {
+			return sockets, fmt.Errorf("%s on connection %d: %w", use.what, len(sockets), err)
 		}
 	}
 	return sockets, nil
 }
 
-// checkSome does one more request on about a hundred of the connections.
-func checkSome(sockets []client.Socket, route string) error {
-	request := client.Request(route)
-	scratch := make([]byte, 8192)
+// checkSome does one more exchange on about a hundred of the connections.
+func checkSome(sockets []client.Socket, use idleClient) error {
 	step := max(1, len(sockets)/100)
 	for i := 0; i < len(sockets); i += step {
-		if err := sockets[i].Exchange(request, scratch); err != nil {
+		if err := use.exchange(sockets[i]); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
 // Command bench measures ringkit beside a floor written in C and beside other Go
-// servers. README.md says what the figures mean.
+// servers, for HTTP and for WebSockets. README.md says what the figures mean.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-const overview = `Bench measures HTTP servers on loopback, in this directory:
+const overview = `Bench measures servers on loopback, in this directory:
 
   go run . [flags]          compare processor time per request, rate and latency
   go run . idle [flags]     memory per idle connection

@@ -11,6 +11,7 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/static"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
+	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 // scenario is a kind of load.
@@ -22,6 +23,7 @@ type scenario struct {
 	static   bool    // for a file
 	tls      bool    // over TLS
 	mix      mixture // some requests take longer than others
+	sockets  sockets // messages instead of requests
 }
 
 // mixture says which requests take longer. With no slow route, the server decides
@@ -49,6 +51,12 @@ var scenarios = []scenario{
 	{name: "mix1s", pipeline: 1, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
 	{name: "mix1s-same", pipeline: 1, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
 	{name: "burn", pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
+	{name: "ws64", sockets: sockets{ws.Echo, 64, 64}},
+	{name: "ws64-16k", sockets: sockets{ws.Echo, 64, 16 << 10}},
+	{name: "ws1000", sockets: sockets{ws.Echo, 1000, 64}},
+	{name: "ws1000-16k", sockets: sockets{ws.Echo, 1000, 16 << 10}},
+	{name: "broadcast1000", sockets: sockets{ws.Room, 1000, 64}},
+	{name: "broadcast10000", sockets: sockets{ws.Room, 10_000, 64}},
 }
 
 // mixed reports whether some requests take longer than others.
@@ -56,7 +64,7 @@ func (s scenario) mixed() bool { return s.mix.share > 0 }
 
 // quickScenarios are those that a quick run takes.
 func quickScenarios() []scenario {
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static || s.tls })
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static || s.tls || s.isSockets() })
 }
 
 func scenarioNames(list []scenario) string {
@@ -92,6 +100,8 @@ func findScenarios(names []string) ([]scenario, error) {
 func (s scenario) describe(connections int) string {
 	text := fmt.Sprintf("%s: %d connections", s.name, s.connections(connections))
 	switch {
+	case s.isSockets():
+		return text + ", " + s.sockets.describe()
 	case s.close:
 		return text + ", a new one for each request"
 	case s.pipeline > 1:
@@ -120,11 +130,18 @@ func (m mixture) describe() string {
 }
 
 // connections returns how many of them there are, given how many were asked for.
-func (s scenario) connections(asked int) int { return asked * max(1, s.mix.spread) }
+func (s scenario) connections(asked int) int {
+	if s.isSockets() {
+		return s.sockets.connections
+	}
+	return asked * max(1, s.mix.spread)
+}
 
 // subjects returns the names of those it is for if none are named.
 func (s scenario) subjects() []string {
 	switch {
+	case s.isSockets():
+		return subject.Sockets()
 	case s.mixed():
 		return subject.Mixed()
 	case s.two:
@@ -141,7 +158,7 @@ func (s scenario) subjects() []string {
 // C do not read the fields of a request and would not close, have no routes and no files, and
 // run on one thread.
 func (s scenario) suits(sub subject.Subject) bool {
-	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls
+	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
 }
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""

@@ -47,8 +47,11 @@ var references = []string{subject.Uring, subject.NetHTTP, subject.FastHTTP}
 // writeSummary writes the table of the scenario and what is to be known about it.
 func (s scenario) writeSummary(w io.Writer, outcomes []outcome) error {
 	write := summary
-	if s.mixed() {
+	switch {
+	case s.mixed():
 		write = mixSummary
+	case s.isSockets():
+		write = socketSummary
 	}
 	if _, err := write(outcomes).WriteTo(w); err != nil {
 		return err

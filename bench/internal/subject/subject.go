@@ -56,11 +56,12 @@ type recipe struct {
 type group uint8
 
 const (
-	plain  group = 1 << iota // requests that take nothing
-	mixed                    // with some that take longer
-	two                      // on two processors
-	files                    // for a file
-	secure                   // over TLS
+	plain   group = 1 << iota // requests that take nothing
+	mixed                     // with some that take longer
+	two                       // on two processors
+	files                     // for a file
+	secure                    // over TLS
+	sockets                   // WebSockets
 )
 
 // Names of the subjects that others are compared with.
@@ -69,6 +70,7 @@ const (
 	NetHTTP  = "nethttp"
 	FastHTTP = "fasthttp"
 	Ringkit  = "ringkit"
+	Gorilla  = "gorilla"
 )
 
 var recipes = []recipe{
@@ -78,13 +80,13 @@ var recipes = []recipe{
 		about: "floor: C on raw io_uring, SINGLE_ISSUER|DEFER_TASKRUN"},
 	{name: "epoll", source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain,
 		about: "floor: C on raw epoll"},
-	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two | secure,
+	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two | secure | sockets,
 		about: "this project, native handler"},
-	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | secure,
+	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | secure | sockets,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files | secure,
+	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files | secure | sockets,
 		about: "this project, net/http handler"},
 	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll, in: files,
 		about: "the same on its epoll engine"},
@@ -94,6 +96,14 @@ var recipes = []recipe{
 		about: "net/http of the Go in use"},
 	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two | files,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
+	{name: Gorilla, source: "./peers/gorilla", args: peerArgs, in: sockets,
+		about: "github.com/gorilla/websocket on net/http"},
+	{name: "coder", source: "./peers/coder", args: peerArgs, in: sockets,
+		about: "github.com/coder/websocket on net/http"},
+	{name: "gws", source: "./peers/gws", args: peerArgs, in: sockets,
+		about: "github.com/lxzan/gws on net/http"},
+	{name: "nbio", source: "./peers/nbio", args: peerArgs, in: sockets,
+		about: "github.com/lesismal/nbio, its own HTTP server"},
 }
 
 // ringkitSource serves all subjects of this project.
@@ -137,6 +147,9 @@ func Files() []string { return in(files) }
 // Secure is Default for servers that speak TLS.
 func Secure() []string { return in(secure) }
 
+// Sockets is Default for WebSockets.
+func Sockets() []string { return in(sockets) }
+
 func in(g group) []string {
 	var names []string
 	for _, r := range recipes {
@@ -172,4 +185,10 @@ func find(name string) (recipe, error) {
 		return recipe{}, fmt.Errorf("no subject %q (there are: %s)", name, strings.Join(names, ", "))
 	}
 	return recipes[i], nil
+}
+
+// IsPeer reports whether a name is that of a server other than this project's.
+func IsPeer(name string) bool {
+	r, err := find(name)
+	return err == nil && strings.HasPrefix(r.source, "./peers/") && r.source != ringkitSource
 }

@@ -43,6 +43,14 @@ func TestCheckUnknown(t *testing.T) {
 	}
 }
 
+func TestIsPeer(t *testing.T) {
+	for name, want := range map[string]bool{Ringkit: false, "ringkit-std": false, Uring: false, "before": false, Gorilla: true, "nbio": true} {
+		if IsPeer(name) != want {
+			t.Errorf("%s is a peer: %v", name, !want)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	for _, names := range [][]string{Mixed(), Two(), Files()} {
 		if !slices.Contains(names, "ringkit-std") || !slices.Contains(names, NetHTTP) {

@@ -1,6 +1,6 @@
 // Command ringkit answers every request with the benchmark's response through this
-// project's server; late on the slow routes of package mix. With -files it serves files,
-// too; with -tls it speaks TLS.
+// project's server; late on the slow routes of package mix. It opens WebSockets, see
+// package ws. With -files it serves files, too; with -tls it speaks TLS.
 package main
 
 import (
@@ -47,6 +47,7 @@ func main() {
 		log.Fatal(err)
 	}
 
+	srv.Handler = withSockets(srv.Handler)
 	if *files != "" {
 		srv.Handler = withFiles(*files, srv.Handler)
 	}

@@ -1,0 +1,114 @@
+// Command coder serves WebSockets with github.com/coder/websocket on net/http, as a
+// program with no special tuning would; see package ws.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/ws"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("unexpected argument %q", flag.Arg(0))
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", client.ContentType)
+		io.WriteString(w, client.Body)
+	})
+	http.HandleFunc(ws.Echo, echo)
+	http.HandleFunc(ws.Room, new(room).serve)
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", l.Addr())
+	log.Fatal(http.Serve(l, nil))
+}
+
+var options = websocket.AcceptOptions{CompressionMode: websocket.CompressionNoContextTakeover}
+
+func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	conn, err := websocket.Accept(w, r, &options)
+	if err == nil {
+		conn.SetReadLimit(4 << 20) // as much as the others take
+	}
+	return conn, err
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	conn, err := accept(w, r)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	for {
+		kind, data, err := conn.Read(context.Background())
+		if err != nil || conn.Write(context.Background(), kind, data) != nil {
+			return
+		}
+	}
+}
+
+// room has whoever has read a message write it to all. There are no prepared messages.
+type room struct {
+	mu      sync.Mutex
+	members map[*websocket.Conn]struct{}
+}
+
+func (r *room) serve(w http.ResponseWriter, req *http.Request) {
+	conn, err := accept(w, req)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	if r.join(conn) != nil {
+		return
+	}
+	defer r.leave(conn)
+	for {
+		kind, data, err := conn.Read(context.Background())
+		if err != nil {
+			return
+		}
+		r.broadcast(kind, data)
+	}
+}
+
+func (r *room) join(conn *websocket.Conn) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members == nil {
+		r.members = make(map[*websocket.Conn]struct{})
+	}
+	r.members[conn] = struct{}{}
+	return conn.Write(context.Background(), websocket.MessageText, []byte(ws.Joined))
+}
+
+func (r *room) leave(conn *websocket.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.members, conn)
+}
+
+func (r *room) broadcast(kind websocket.MessageType, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for conn := range r.members {
+		if conn.Write(context.Background(), kind, data) != nil {
+			conn.CloseNow() // its reader notices
+		}
+	}
+}
