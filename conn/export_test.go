@@ -5,6 +5,9 @@ package conn
 // Live returns how many blocks of output memory and slots are in use.
 func (l *Loop) Live() (blocks, slots int) { return l.arena.Live(), l.table.live }
 
+// Excess reports whether free output memory is resident that is not kept for long.
+func (l *Loop) Excess() bool { return l.arena.Excess() }
+
 // Ended reports whether Run would end.
 func (l *Loop) Ended() bool { return l.ended() }
 

@@ -37,6 +37,10 @@ const (
 	// 10 ms later, and so keeps the goroutines from running that it has started.
 	// For as long as this after the last of them it wakes up to let them run.
 	attentive = int64(20 * time.Millisecond)
+
+	// trimEvery is after how long without use output blocks beyond those that are kept
+	// give their memory back.
+	trimEvery = int64(time.Second)
 )
 
 // Config is how a loop is made.
@@ -107,6 +111,7 @@ type Loop struct {
 	lent   bool    // the outermost is Data and reads from the receive buffer
 	lentID uint16  // with this number
 
+	trimmer   wheel.Timer
 	sweeper   sweeper
 	detaching map[uint32]func(int, []byte, error) // what to tell, by slot
 
@@ -264,6 +269,7 @@ func (l *Loop) end() {
 	} else {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
+	l.wheel.Cancel(&l.trimmer)
 	if l.watch {
 		dog.remove(l)
 	}
@@ -348,7 +354,17 @@ func (l *Loop) turn(me *leader) error {
 	l.flush()
 	l.feedStarved()
 	l.recycle()
+	if l.arena.Excess() && !l.trimmer.Scheduled() {
+		l.wheel.Schedule(&l.trimmer, l.now+trimEvery)
+	}
 	return nil
+}
+
+// trim gives back what memory for output has not been used for a while.
+func (l *Loop) trim() {
+	if l.arena.Trim() {
+		l.wheel.Schedule(&l.trimmer, l.now) // with the next tick
+	}
 }
 
 func (l *Loop) runTasks(me *leader) (leading bool) {
@@ -460,6 +476,8 @@ func (l *Loop) fireTimers() {
 		switch {
 		case t == &l.sweeper.timer:
 			l.sweep()
+		case t == &l.trimmer:
+			l.trim()
 		case t.Key == timerKey:
 			timerOf(t).fire(l)
 		case t.Key&listenerKey != 0:

@@ -9,9 +9,12 @@ const (
 	MaxBlock   = 64 << 10
 	numClasses = 3 // 4, 16 and 64 KiB
 	slabBytes  = 256 << 10
-	// keepBytes of free blocks per class stay resident; what is freed beyond
-	// gives its pages back, so that a burst does not stay in memory for ever.
+	// keepBytes of free blocks per class stay resident. Beyond that Trim has those that
+	// are not used give their pages back, so that a burst does not stay in memory for ever.
 	keepBytes = 1 << 20
+
+	// trimBlocks is how many give them back at a time: each costs a system call.
+	trimBlocks = 64
 )
 
 // Block is a piece of mapped memory for outgoing data. B is what has been written
@@ -28,13 +31,16 @@ type Block struct {
 type Arena struct {
 	hot  [numClasses]stack // free, pages resident, most recently used first
 	cold [numClasses]stack // free, pages given back
+	over bool              // there may be more hot ones than are kept
 	maps [][]byte
 	live int
 }
 
 type stack struct {
-	top *Block
-	n   int
+	top   *Block
+	n     int
+	low   int // the least n since Trim began to count
+	stale int // so many were not used in the time before that
 }
 
 func (s *stack) push(b *Block) {
@@ -48,6 +54,7 @@ func (s *stack) pop() *Block {
 	if b != nil {
 		s.top, b.Next = b.Next, nil
 		s.n--
+		s.low = min(s.low, s.n)
 	}
 	return b
 }
@@ -85,12 +92,65 @@ func (a *Arena) Put(b *Block) {
 	check.Poison(b.B)
 	b.used = false
 	a.live--
-	size := classSize(b.class)
-	if a.hot[b.class].n*size < keepBytes || Discard(b.B[:size]) != nil {
-		a.hot[b.class].push(b)
+	s := &a.hot[b.class]
+	s.push(b)
+	a.over = a.over || s.n > kept(b.class)
+}
+
+// kept returns how many free blocks of a class stay resident.
+func kept(c uint8) int { return keepBytes / classSize(c) }
+
+// Excess reports whether more free blocks are resident than are kept: then Trim should be
+// called, now and then, until it is false.
+func (a *Arena) Excess() bool { return a.over }
+
+// Trim gives back the pages of free blocks beyond those kept. What is used again and again
+// keeps them, since they would have to come back one fault each: it is what has not been
+// used between two calls that goes. It reports whether there is more of that, which
+// should not wait for as long.
+func (a *Arena) Trim() (more bool) {
+	left := trimBlocks
+	for c := range a.hot {
+		s := &a.hot[c]
+		for s.stale = min(s.stale, s.n-kept(uint8(c))); s.stale > 0; s.stale-- {
+			if left == 0 {
+				return true
+			}
+			left--
+			a.cool(uint8(c))
+		}
+	}
+	if left < trimBlocks {
+		a.over = a.exceeds()
+		return false
+	}
+	for c := range a.hot {
+		s := &a.hot[c]
+		s.stale = max(0, min(s.low, s.n-kept(uint8(c))))
+		s.low = s.n
+		more = more || s.stale > 0
+	}
+	a.over = a.exceeds()
+	return more
+}
+
+func (a *Arena) exceeds() bool {
+	for c := range a.hot {
+		if a.hot[c].n > kept(uint8(c)) {
+			return true
+		}
+	}
+	return false
+}
+
+// cool has one free block give its pages back.
+func (a *Arena) cool(c uint8) {
+	b := a.hot[c].pop()
+	if Discard(b.B[:classSize(c)]) != nil {
+		a.hot[c].push(b)
 		return
 	}
-	a.cold[b.class].push(b)
+	a.cold[c].push(b)
 }
 
 // Live returns how many blocks are in use.

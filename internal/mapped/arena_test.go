@@ -97,26 +97,44 @@ func TestLastPutIsFirstTaken(t *testing.T) {
 	}
 }
 
-// A burst does not stay resident: beyond what is kept, blocks give their pages
-// back, and are used again without a new mapping.
-func TestBurstGivesPagesBack(t *testing.T) {
-	var a Arena
-	defer closed(t, &a)
-	const burst = 64 << 20
-	blocks := make([]*Block, burst/MaxBlock)
+// burst takes n bytes in blocks, writes to them and puts them back.
+func burst(t *testing.T, a *Arena, n int) {
+	t.Helper()
+	blocks := make([]*Block, n/MaxBlock)
 	for i := range blocks {
-		blocks[i] = get(t, &a, MaxBlock)
+		blocks[i] = get(t, a, MaxBlock)
 		blocks[i].B = append(blocks[i].B, bytes.Repeat([]byte{1}, MaxBlock)...)
 	}
 	for _, b := range blocks {
 		a.Put(b)
 	}
-	c := len(a.hot) - 1
-	if kept := a.hot[c].n * MaxBlock; kept > keepBytes {
-		t.Errorf("%d bytes stay resident, want at most %d", kept, keepBytes)
+}
+
+// trim does what is due at a time.
+func trim(a *Arena) {
+	for a.Trim() {
 	}
-	if a.hot[c].n+a.cold[c].n != len(blocks) {
-		t.Errorf("%d blocks are free, want %d", a.hot[c].n+a.cold[c].n, len(blocks))
+}
+
+// A burst does not stay resident: beyond what is kept, blocks give their pages
+// back, and are used again without a new mapping.
+func TestBurstGivesPagesBack(t *testing.T) {
+	var a Arena
+	defer closed(t, &a)
+	const all = 64 << 20
+	burst(t, &a, all)
+	c := len(a.hot) - 1
+	for times := 0; a.Excess(); times++ {
+		if times == 3 {
+			t.Fatalf("%d bytes stay resident", a.hot[c].n*MaxBlock)
+		}
+		trim(&a)
+	}
+	if kept := a.hot[c].n * MaxBlock; kept != keepBytes {
+		t.Errorf("%d bytes stay resident, want %d", kept, keepBytes)
+	}
+	if a.hot[c].n+a.cold[c].n != all/MaxBlock {
+		t.Errorf("%d blocks are free, want %d", a.hot[c].n+a.cold[c].n, all/MaxBlock)
 	}
 	for b := a.cold[c].top; b != nil; b = b.Next {
 		if b.B[:1][0] != 0 {
@@ -124,11 +142,45 @@ func TestBurstGivesPagesBack(t *testing.T) {
 		}
 	}
 	maps := len(a.maps)
-	for i := range blocks {
-		blocks[i] = get(t, &a, MaxBlock)
-	}
+	burst(t, &a, all)
 	if len(a.maps) != maps {
 		t.Errorf("%d new mappings", len(a.maps)-maps)
+	}
+}
+
+// What is used again and again keeps its pages, however much it is, and what was used
+// beside it does not.
+func TestTrimSparesWhatIsUsed(t *testing.T) {
+	var a Arena
+	defer closed(t, &a)
+	const much, more = 8 << 20, 24 << 20
+	c := len(a.hot) - 1
+	burst(t, &a, more)
+	for range 5 {
+		trim(&a)
+		burst(t, &a, much)
+	}
+	if got := a.hot[c].n * MaxBlock; got != much || !a.Excess() {
+		t.Errorf("%d bytes are resident, want %d", got, much)
+	}
+	trim(&a)
+	if got := a.hot[c].n * MaxBlock; got != much {
+		t.Errorf("%d bytes are resident, want %d", got, much)
+	}
+}
+
+// One call does not take long, whatever there is to be done.
+func TestTrimTakesTurns(t *testing.T) {
+	var a Arena
+	defer closed(t, &a)
+	burst(t, &a, 64<<20)
+	c := len(a.hot) - 1
+	for range 4 {
+		before := a.cold[c].n
+		a.Trim()
+		if n := a.cold[c].n - before; n > trimBlocks {
+			t.Errorf("%d blocks at once", n)
+		}
 	}
 }
 
