@@ -199,9 +199,30 @@ func (m *members) compact() {
 
 // tell sends a broadcast to one member, on the loop, and reports whether it could.
 func (ch *Channel) tell(p *Prepared) bool {
+	if ch.tellNow(p) {
+		return true
+	}
 	overflow := ch.opts.Overflow
 	if overflow == OverflowWait {
 		overflow = OverflowError // a loop does not wait
 	}
 	return ch.sendPrepared(p, overflow) != ErrChannelFull
+}
+
+// tellNow has the connection send a broadcast without the queue, as the loop may if nothing
+// waits in that, and reports whether it did. Frames that depend on those before are left
+// to sendPrepared.
+func (ch *Channel) tellNow(p *Prepared) bool {
+	c := ch.conn()
+	if c == nil || c.Closing() || !ch.opened || ch.ws == nil || ch.ws.agreed.Enabled && !ch.ws.agreed.ServerNoTakeover {
+		return false
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.phase != channelOpen || len(ch.pending) > 0 || c.Queued()+len(p.m.Data) > min(ch.opts.HighWater, handOverLimit)/2 {
+		return false
+	}
+	c.Write(ch.ws.enc.Frame(p.frames))
+	ch.unsent = c.Queued()
+	return true
 }

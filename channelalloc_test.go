@@ -1,0 +1,110 @@
+package ringkit
+
+import (
+	"net/netip"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/internal/check"
+	"github.com/ringkit/ringkit/internal/ringtest"
+	"github.com/ringkit/ringkit/wsock"
+)
+
+// mallocs returns how many allocations the process has made while f ran.
+func mallocs(f func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int(after.Mallocs - before.Mallocs)
+}
+
+// A small message that is answered where it is told costs no allocation.
+func TestEchoDoesNotAllocate(t *testing.T) {
+	if check.Enabled {
+		t.Skip("checks allocate")
+	}
+	eachKind(t, func(t *testing.T, e engine) {
+		echo := Events{Message: func(ch *Channel, m wsock.Message) { ch.Send(m) }}
+		s := serve(t, e, &Server{Handler: HandlerFunc(func(x *Exchange) { x.OpenChannel(echo) }), Loops: 1})
+		fd := connectSockets(t, s.addr, 1)[0]
+		const messages = 2000
+		frame, buf := wsock.AppendMessage(nil, Text(string(pattern(64))), testMask), make([]byte, 100)
+		n := mallocs(func() {
+			for range messages {
+				ringtest.Write(t, fd, frame)
+				if n, err := unix.Read(fd, buf); n != 66 {
+					t.Fatalf("%d bytes, %v", n, err)
+				}
+			}
+		})
+		t.Logf("%d allocations for %d messages", n, messages)
+		if n > messages/10 { // a few by the runtime
+			t.Errorf("%d allocations for %d messages", n, messages)
+		}
+	})
+}
+
+// A broadcast costs no allocation for each member that has nothing waiting.
+func TestBroadcastDoesNotAllocateForMembers(t *testing.T) {
+	if check.Enabled {
+		t.Skip("checks allocate")
+	}
+	eachKind(t, func(t *testing.T, e engine) {
+		var room Group
+		events := Events{Open: func(ch *Channel) { room.Join(ch) }, Message: func(ch *Channel, m wsock.Message) { ch.Send(m) }}
+		s := serve(t, e, &Server{Handler: HandlerFunc(func(x *Exchange) { x.OpenChannel(events) }), Loops: 1})
+		const members, broadcasts = 300, 10
+		fds, buf := connectSockets(t, s.addr, members), make([]byte, 100)
+		m := Text(string(pattern(64)))
+		n := mallocs(func() {
+			for range broadcasts {
+				room.Broadcast(m)
+				for _, fd := range fds {
+					if n, err := unix.Read(fd, buf); n != 66 {
+						t.Fatalf("%d bytes, %v", n, err)
+					}
+				}
+			}
+		})
+		t.Logf("%d allocations for %d broadcasts to %d members", n, broadcasts, members)
+		if n > members*broadcasts/10 {
+			t.Errorf("%d allocations for %d broadcasts to %d members", n, broadcasts, members)
+		}
+	})
+}
+
+// connectSockets opens n WebSockets, bare descriptors, and has one message answered on each.
+func connectSockets(t *testing.T, addr string, n int) (fds []int) {
+	t.Helper()
+	port := netip.MustParseAddrPort(addr)
+	fields := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + wsKey}
+	request := []byte(ask("GET", "/", fields...))
+	frame := wsock.AppendMessage(nil, Text("hello"), testMask)
+	buf := make([]byte, 8<<10)
+	fds = make([]int, 0, n)
+	t.Cleanup(func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	})
+	for range n {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(port.Port()), Addr: port.Addr().As4()}); err != nil {
+			t.Fatal(err)
+		}
+		for _, out := range [][]byte{request, frame} {
+			ringtest.Write(t, fd, out)
+			if n, err := unix.Read(fd, buf); n <= 0 {
+				t.Fatalf("no answer: %v", err)
+			}
+		}
+	}
+	return fds
+}
