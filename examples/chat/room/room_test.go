@@ -219,8 +219,12 @@ func TestNothingIsMissed(t *testing.T) {
 		var heard, want []string
 		var fields []string
 		for i := range rounds {
+			last := fmt.Sprint((i+1)*each - 1)
+			if slices.Contains(heard, last) {
+				continue // what was missed came in one piece, with more behind it
+			}
 			stream := listener.stream(fields...)
-			heard = append(heard, stream.until(fmt.Sprint((i+1)*each-1))...)
+			heard = append(heard, stream.until(last)...)
 			fields = []string{"Last-Event-ID", stream.id}
 		}
 		for i := range rounds * each {
