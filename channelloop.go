@@ -147,6 +147,13 @@ func (ch *Channel) fail(c *conn.Conn) {
 	ch.failStream(c)
 }
 
+// disconnected is called when the connection has ended that was the channel's.
+func (ch *Channel) disconnected(c *conn.Conn, err error) {
+	info := ch.info(err)
+	ch.origin.Closed(c, err)
+	ch.over(info)
+}
+
 // over is called when the channel has no connection any more.
 func (ch *Channel) over(why wsock.CloseInfo) {
 	if ch.ended {

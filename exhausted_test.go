@@ -13,16 +13,6 @@ import (
 	"github.com/ringkit/ringkit/internal/ringtest"
 )
 
-// processorUse returns what the process has used so far.
-func processorUse(t *testing.T) time.Duration {
-	t.Helper()
-	var use unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
-}
-
 // Without descriptors clients wait, the loop sleeps, and the log says why, once. As
 // soon as there is one the next client is served.
 func TestAcceptWithoutDescriptors(t *testing.T) {
@@ -58,12 +48,12 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 		if !eventually(func() bool { return strings.Contains(s.log.String(), limit) }) {
 			t.Fatalf("the log does not say %q", limit)
 		}
-		before, began := processorUse(t), time.Now()
+		before, began := processorTime(t), time.Now()
 		for end := began.Add(tick * 4); time.Now().Before(end); {
 			first.get("/") // is served as ever
 			time.Sleep(tick / 10)
 		}
-		if used, took := processorUse(t)-before, time.Since(began); used > took/2 {
+		if used, took := processorTime(t)-before, time.Since(began); used > took/2 {
 			t.Errorf("used %v of processor time in %v without descriptors", used, took)
 		}
 		if n := strings.Count(s.log.String(), limit); n != 1 {

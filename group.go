@@ -74,10 +74,7 @@ func (g *Group) on(w *worker) *members {
 //
 // Each member gets what one goroutine broadcasts in that order.
 func (g *Group) Broadcast(m wsock.Message) error {
-	g.mu.Lock()
-	link := g.link
-	g.mu.Unlock()
-	if link != nil {
+	if link := g.linked(); link != nil {
 		return link.publish(m)
 	}
 	g.deliver(Prepare(m))
@@ -87,14 +84,18 @@ func (g *Group) Broadcast(m wsock.Message) error {
 // BroadcastEvent is Broadcast for an event, which is UTF-8: channels that send events get
 // it with its name, ID and Retry, others its data as a text message.
 func (g *Group) BroadcastEvent(e ServerEvent) error {
-	g.mu.Lock()
-	link := g.link
-	g.mu.Unlock()
-	if link != nil {
+	if link := g.linked(); link != nil {
 		return link.publishEvent(e)
 	}
 	g.deliver(PrepareEvent(e))
 	return nil
+}
+
+// linked returns what connects the group to a bus, nil if nothing does.
+func (g *Group) linked() *link {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.link
 }
 
 // deliver sends to the members in this process.

@@ -26,14 +26,13 @@ type nativeCall struct {
 	names   interned
 	lines   fieldLines
 
-	route     route
-	began     time.Time // on a goroutine
-	seat      seat
-	takeover  takeover
-	channel   *Channel // that it has opened
-	origin    *origin
-	handle    conn.Handle
-	keepAlive bool // the connection may go on after the answer
+	route    route
+	began    time.Time // on a goroutine
+	seat     seat
+	takeover takeover
+	channel  *Channel // that it has opened
+	origin   *origin
+	handle   conn.Handle
 
 	returned bool
 	panicked any
@@ -57,7 +56,7 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 		n.x.n = n
 	}
 	n.s, n.handler = s, h
-	n.origin, n.handle, n.keepAlive = s.c.Protocol().(*origin), s.c.Handle(), s.keepAlive()
+	n.origin, n.handle = s.c.Protocol().(*origin), s.c.Handle()
 	if s.c.Secured() {
 		n.tls = n.origin.connectionState()
 	}

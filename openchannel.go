@@ -119,7 +119,7 @@ func refuseHandshake(w http.ResponseWriter, err error) {
 	http.Error(w, e.Reason, e.Status)
 }
 
-// handshake is what a WebSocket has settled before it is open; nil for HTTP.
+// wsHandshake is what a WebSocket has settled before it is open; nil for HTTP.
 type wsHandshake struct {
 	key, protocol, extensions string
 	agreed                    wsock.Compression
@@ -254,7 +254,7 @@ func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandsh
 	if hs == nil {
 		ch.stream = &httpStream{
 			status: x.status, lines: lines, has: x.has, method: s.req.MethodID(), minor: s.req.Minor(),
-			keepAlive: n.keepAlive && !x.close,
+			keepAlive: s.req.KeepAlive() && !x.close, // the head looks whether the server stops
 		}
 	}
 	n.channel = ch

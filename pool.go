@@ -23,10 +23,7 @@ type pool struct {
 func (p *pool) run(f func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.most < 0 || p.running < p.most {
-		p.running++
-		p.spawned++
-		go f()
+	if p.begin(f) {
 		return true
 	}
 	if p.mostQueued >= 0 && len(p.queue)-p.head >= p.mostQueued {
@@ -37,17 +34,24 @@ func (p *pool) run(f func()) bool {
 	return true
 }
 
+// begin runs f on a goroutine if there is a place; mu is held.
+func (p *pool) begin(f func()) bool {
+	if p.most >= 0 && p.running >= p.most {
+		return false
+	}
+	p.running++
+	p.spawned++
+	go f()
+	return true
+}
+
 // await is run however many wait already.
 func (p *pool) await(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.most < 0 || p.running < p.most {
-		p.running++
-		p.spawned++
-		go f()
-		return
+	if !p.begin(f) {
+		p.queue = append(p.queue, f)
 	}
-	p.queue = append(p.queue, f)
 }
 
 // seat says whether a handler counts in a pool.

@@ -262,8 +262,5 @@ func (sc *streamConn) Timeout(c *conn.Conn) {
 
 // Closed implements conn.Protocol.
 func (sc *streamConn) Closed(c *conn.Conn, err error) {
-	ch := (*Channel)(sc)
-	info := ch.info(err)
-	ch.origin.Closed(c, err)
-	ch.over(info)
+	(*Channel)(sc).disconnected(c, err)
 }

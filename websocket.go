@@ -256,10 +256,7 @@ func (wc *webSocketConn) Timeout(c *conn.Conn) {
 
 // Closed implements conn.Protocol.
 func (wc *webSocketConn) Closed(c *conn.Conn, err error) {
-	ch := (*Channel)(wc)
-	info := ch.info(err)
-	ch.origin.Closed(c, err)
-	ch.over(info)
+	(*Channel)(wc).disconnected(c, err)
 }
 
 // end sends a Close, and gives the peer a while to answer; or answers that of the peer.
