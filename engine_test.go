@@ -111,12 +111,12 @@ func failsWith(t *testing.T, variable string, srv *Server, words ...string) erro
 }
 
 // refusing makes rings of epoll only: io_uring is refused with an errno.
-func refusing(errno syscall.Errno, hint string) *engineMaker {
-	return &engineMaker{
-		uring: func() (conn.Ring, string, error) {
+func refusing(errno syscall.Errno, hint string) *conn.Engines {
+	return &conn.Engines{
+		IOUring: func() (conn.Ring, string, error) {
 			return nil, "", &uring.Error{Step: "io_uring_setup", Err: errno, Cause: hint}
 		},
-		fallback: kernelEngines.fallback,
+		Epoll: conn.KernelEngines.Epoll,
 	}
 }
 
@@ -227,12 +227,12 @@ func TestEngineOfALaterLoop(t *testing.T) {
 	}
 	expectNoLeaks(t)
 	m := refusing(syscall.ENOMEM, "no memory for the rings: raise RLIMIT_MEMLOCK")
-	refused, rings := m.uring, 0
-	m.uring = func() (conn.Ring, string, error) {
+	refused, rings := m.IOUring, 0
+	m.IOUring = func() (conn.Ring, string, error) {
 		if rings++; rings > 1 {
 			return refused()
 		}
-		return kernelEngines.uring()
+		return conn.KernelEngines.IOUring()
 	}
 	s := serving(t, &Server{engines: m})
 	checkAnswers(t, s)
@@ -268,7 +268,7 @@ func TestEngineIsSaidOnce(t *testing.T) {
 // tier, epoll that was asked for as that.
 func TestEngineThatWorks(t *testing.T) {
 	expectNoLeaks(t)
-	m := &engineMaker{uring: kernelEngines.uring, fallback: kernelEngines.fallback}
+	m := &conn.Engines{IOUring: conn.KernelEngines.IOUring, Epoll: conn.KernelEngines.Epoll}
 	s := serving(t, &Server{engines: m, Engine: Epoll})
 	checkAnswers(t, s)
 	if got := s.log.String(); got != "ringkit: engine epoll, as asked for\n" {
@@ -278,7 +278,7 @@ func TestEngineThatWorks(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, e := range []Engine{Auto, IOUring} {
-		m := &engineMaker{uring: kernelEngines.uring, fallback: kernelEngines.fallback}
+		m := &conn.Engines{IOUring: conn.KernelEngines.IOUring, Epoll: conn.KernelEngines.Epoll}
 		s := serving(t, &Server{engines: m, Engine: e})
 		checkAnswers(t, s)
 		tier := uring.Probe().Tier()
@@ -294,10 +294,10 @@ func TestEngineThatWorks(t *testing.T) {
 
 // The tier is named with what it lacks.
 func TestDescribeTier(t *testing.T) {
-	if got := describeTier("full").String(); got != "engine io_uring, tier full" {
+	if got := conn.DescribeTier("full").String(); got != "engine io_uring, tier full" {
 		t.Errorf("%q", got)
 	}
-	got := describeTier("base").String()
+	got := conn.DescribeTier("base").String()
 	for _, f := range uring.Probe().Findings {
 		if !f.Available() && !strings.Contains(got, f.Name+" ("+f.Err.Error()) {
 			t.Errorf("%q lacks %q", got, f.Name)

@@ -22,7 +22,7 @@ var floors = map[string][]string{
 	"client":   {"wsock", "http1", "conn", "uring", "fallback"},
 	"wsock":    {},
 	"http1":    {},
-	"conn":     {},
+	"conn":     {"uring", "fallback"},
 	"uring":    {},
 	"fallback": {},
 

@@ -167,7 +167,7 @@ type Server struct {
 	// connection is the one ConnContext gets.
 	ConnState func(net.Conn, http.ConnState)
 
-	engines *engineMaker              // nil for kernelEngines; set by tests
+	engines *conn.Engines             // nil for conn.KernelEngines; set by tests
 	newRing func() (conn.Ring, error) // nil for the kernel's; set by tests
 	clock   func() int64              // nil for the system's; set by tests
 	parking time.Duration             // conn.Config.ParkAfter; set by tests
@@ -300,7 +300,7 @@ func (srv *Server) start() error {
 		return nil
 	}
 	srv.resolve()
-	if _, err := srv.engine(); err != nil {
+	if _, err := srv.Engine.Chosen(); err != nil {
 		return err
 	}
 	n := srv.Loops

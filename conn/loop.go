@@ -124,7 +124,7 @@ type Loop struct {
 
 	conns   atomic.Int64 // open connections, for balancing
 	yielded int64        // when the processor was let go of last
-	quit    bool         // end when the last connection and listener are gone
+	quit    atomic.Bool  // end when the last connection and listener are gone
 	broken  error        // of the ring
 	orphans []int        // descriptors to be closed without it
 	done    chan struct{}
@@ -207,7 +207,14 @@ func (l *Loop) wake() {
 func (l *Loop) Do(f func(*Loop)) { l.Post(&Task{Value: f}) }
 
 // Quit makes the loop end once it has no connection, no listener and no task.
-func (l *Loop) Quit() { l.quit = true }
+func (l *Loop) Quit() { l.quit.Store(true) }
+
+// Quitting reports whether Quit was called. Any goroutine may ask.
+func (l *Loop) Quitting() bool { return l.quit.Load() }
+
+// Woke says that a goroutine was woken which is not a Call: with as many loops as
+// processors it runs when the loop lets it, which is before it waits again.
+func (l *Loop) Woke() { l.spawned = true }
 
 // calling notes that a callback of c is about to run; returned undoes it.
 func (l *Loop) calling(c *Conn) (depth int) {
@@ -247,7 +254,7 @@ func (l *Loop) abandonAbove(depth int) {
 }
 
 func (l *Loop) ended() bool {
-	return l.quit && l.listening == 0 && l.table.live == 0 && l.served == len(l.ready) && l.tasks == nil && l.inbox.Empty()
+	return l.quit.Load() && l.listening == 0 && l.table.live == 0 && l.served == len(l.ready) && l.tasks == nil && l.inbox.Empty()
 }
 
 // end frees what the loop holds. After a failure of the ring its connections are

@@ -114,6 +114,14 @@ func (r *records) copy(p, in []byte) (n int) {
 	return n + m
 }
 
+// wants returns how many bytes there are at least to the end of a record.
+func (r *records) wants() int {
+	if r.known < recordHeader {
+		return recordHeader - int(r.known)
+	}
+	return int(r.left)
+}
+
 // HasRecord reports whether a whole record waits for the handshake, or what can be
 // none: before that nothing is gained by starting one.
 func (c *Conn) HasRecord() bool {
@@ -158,9 +166,12 @@ const (
 // Attach ends the handshake, and returns what arrived behind it. From now on records
 // are sent to sink.
 func (c *Conn) Attach(sink Sink) (rest []byte) {
-	h := c.transport.Conn.(*handshake)
-	c.transport.Conn = &attached{sink: sink, local: h.line.Local, remote: h.line.Remote}
-	return h.in
+	a := &attached{sink: sink, local: c.transport.LocalAddr(), remote: c.transport.RemoteAddr()}
+	if h, ok := c.transport.Conn.(*handshake); ok {
+		rest = h.in
+	}
+	c.transport.Conn = a
+	return rest
 }
 
 // Feed implements conn.Layer.
@@ -293,3 +304,26 @@ var (
 	_ net.Error = more{}
 	_ io.Reader = (*Conn)(nil)
 )
+
+// ClientOver returns the client's side of a connection whose handshake runs over nc, on
+// the goroutine that calls Handshake. Nothing behind the handshake is read from nc, which
+// is not used any more after Attach.
+func ClientOver(nc net.Conn, cfg *tls.Config) *Conn {
+	c := &Conn{}
+	c.transport.Conn = &direct{Conn: nc}
+	c.Conn = tls.Client(&c.transport, cfg)
+	return c
+}
+
+// direct is the transport of a handshake that reads from the network itself.
+type direct struct {
+	net.Conn
+	records records
+}
+
+// Read reads no further than to the end of a record.
+func (d *direct) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p[:min(len(p), d.records.wants())])
+	d.records.copy(p[:n], p[:n])
+	return n, err
+}
