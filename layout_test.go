@@ -48,6 +48,10 @@ var external = map[string][]string{
 	"golang.org/x/sys":                     nil, // anywhere
 	"github.com/iceber/iouring-go/syscall": {"uring"},
 	"github.com/klauspost/compress/flate":  {"wsock"},
+	"github.com/klauspost/compress/gzip":   {"client"},
+	"github.com/klauspost/compress/zlib":   {"client"},
+	"github.com/klauspost/compress/zstd":   {"client"},
+	"github.com/andybalholm/brotli":        {"client"},
 }
 
 func TestFloors(t *testing.T) {
