@@ -52,6 +52,7 @@ var external = map[string][]string{
 	"github.com/klauspost/compress/zlib":   {"client"},
 	"github.com/klauspost/compress/zstd":   {"client"},
 	"github.com/andybalholm/brotli":        {"client"},
+	"golang.org/x/net":                     {"client"},
 }
 
 func TestFloors(t *testing.T) {

@@ -139,10 +139,43 @@ func (d *deflateDecoder) Read(p []byte) (int, error) { return d.r.Read(p) }
 func (d *deflateDecoder) end()                       {}
 
 // brotliDecoder decodes br (RFC 7932). Its window has at most 16 MiB (section 9.1).
-type brotliDecoder struct{ brotli.Reader }
+type brotliDecoder struct {
+	z     brotli.Reader
+	src   *bufio.Reader
+	ended bool // z has got all it gets
+}
 
-func (d *brotliDecoder) begin(src *bufio.Reader) error { return d.Reset(src) }
-func (d *brotliDecoder) end()                          {}
+func (d *brotliDecoder) begin(src *bufio.Reader) error {
+	d.src, d.ended = src, false
+	return d.z.Reset((*brotliSource)(d))
+}
+
+// Read implements io.Reader. At the end brotli.Reader complains about too much input also
+// when it had to put the last bits together from two reads. Whether something is left
+// over can be seen from whether it asks for more.
+func (d *brotliDecoder) Read(p []byte) (int, error) {
+	n, err := d.z.Read(p)
+	if err != nil && err.Error() == "brotli: excessive input" {
+		d.ended = true
+		if _, end := d.z.Read(nil); end == io.EOF {
+			err = io.EOF
+		}
+	}
+	return n, err
+}
+
+func (d *brotliDecoder) end() {}
+
+// brotliSource is what brotli.Reader reads from.
+type brotliSource brotliDecoder
+
+// Read implements io.Reader.
+func (s *brotliSource) Read(p []byte) (int, error) {
+	if s.ended {
+		return 0, io.EOF
+	}
+	return s.src.Read(p)
+}
 
 // zstdWindow is the longest window of zstd in bytes (RFC 9659, section 3).
 const zstdWindow = 8 << 20

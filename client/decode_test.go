@@ -109,6 +109,24 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// An end of br whose last bits come by themselves: encoders differ in how they end.
+func TestDecodeEndOfBrotli(t *testing.T) {
+	wire := "\x1b!\x01\x00\x04\xb2\xcd* z\xcf.Z^\x06y84\xdb\x81\xc3\xbe\xdfy%]8\x8c\xe3f\xe10\xc100\xc8\xcd\xf9\xfa'\"" +
+		"\xda\xfeaC1010 \x9b0 ZA7a00\xcf1\xc41bB01a02000\xf0 1A00\xa482002XA9aA00200cx0C40\x8aC000090\x19"
+	want, err := decode("br", strings.NewReader(wire), 1000)
+	if err != nil || len(want) != 290 {
+		t.Fatalf("%d bytes, %v", len(want), err)
+	}
+	got, err := decode("br", iotest.OneByteReader(strings.NewReader(wire)), 1000)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("byte by byte: %d bytes, %v", len(got), err)
+	}
+	got, err = decode("br", iotest.OneByteReader(strings.NewReader(wire+"\x00")), 1000)
+	if _, ok := errors.AsType[*CodingError](err); !ok || !bytes.Equal(got, want) {
+		t.Errorf("with a byte more: %d bytes, %v", len(got), err)
+	}
+}
+
 func TestDecodeLists(t *testing.T) {
 	text := prose(1000)
 	gz := encode(t, "gzip", text)

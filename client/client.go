@@ -1,0 +1,278 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+// DefaultMaxRedirects is how many redirects a Client follows by default.
+const DefaultMaxRedirects = 10
+
+// Client sends requests, follows redirects, and keeps cookies. The zero value is a good
+// one. Its fields must not be changed after first use; the methods may be called by any
+// goroutine.
+//
+// There are four ways to ask: [Client.Do] waits for the response, [Client.Go] does not
+// and has it later, [Client.Call] has a function called on an event loop, and a
+// [Transport] is what an http.Client can be given.
+type Client struct {
+	// Transport has the connections; nil means DefaultTransport.
+	Transport *Transport
+
+	// Jar gives requests their cookies and takes those of responses; nil means that
+	// cookies are only what requests say. See net/http/cookiejar.
+	Jar http.CookieJar
+
+	// Timeout is how long a request may take, with all redirects, to the end of the body
+	// of its response. Default none, but for what the transport bounds.
+	Timeout time.Duration
+
+	// MaxRedirects is how many redirects are followed: default 10, negative none, so that
+	// the response which redirects is returned.
+	MaxRedirects int
+
+	// CheckRedirect, if set, is asked before a redirect is followed: req is what is going
+	// to be sent, via what has been, the oldest first. With http.ErrUseLastResponse the
+	// response that redirects is returned as it is; any other error ends the request.
+	CheckRedirect func(req *http.Request, via []*http.Request) error
+}
+
+// DefaultClient is what the functions of this package use.
+var DefaultClient = &Client{}
+
+// Do sends a request with [DefaultClient]: see [Client.Do].
+func Do(req *http.Request) (*http.Response, error) { return DefaultClient.Do(req) }
+
+// Go sends a request with [DefaultClient]: see [Client.Go].
+func Go(req *http.Request) *Future { return DefaultClient.Go(req) }
+
+// Call sends a request with [DefaultClient]: see [Client.Call].
+func Call(req *http.Request, f func(*http.Response, error)) { DefaultClient.Call(req, f) }
+
+// Get sends a GET with [DefaultClient].
+func Get(ctx context.Context, url string) (*http.Response, error) { return DefaultClient.Get(ctx, url) }
+
+// Get is Do with a GET of url.
+func (c *Client) Get(ctx context.Context, url string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.Do(req)
+}
+
+// Do sends a request and waits for the head of its response. The body is read as it
+// arrives: who does not read all of it has to close it. The error is an [*Error], unless
+// it is that of CheckRedirect. The context of the request ends it at any time, also while
+// the body is being read.
+func (c *Client) Do(req *http.Request) (*http.Response, error) {
+	got := make(chan result, 1)
+	f := c.flight(req, tell(got))
+	f.begin(req, false)
+	for {
+		r := f.wait(got)
+		if f.ends(r) {
+			return f.resp, f.err
+		}
+	}
+}
+
+// Go sends a request and returns at once. The response comes with its body, up to 64 KiB
+// of it; the rest is read as it arrives.
+func (c *Client) Go(req *http.Request) *Future {
+	future := &Future{done: make(chan struct{})}
+	f := c.flight(req, nil)
+	f.done = f.follow(func(resp *http.Response, err error, loop *conn.Loop) {
+		future.resp, future.err = resp, err
+		close(future.done)
+		if loop != nil {
+			loop.Woke()
+		}
+	})
+	f.begin(req, true)
+	return future
+}
+
+// Call sends a request and returns at once. f is called when the response is there with
+// its body, up to 64 KiB of it; reading the rest waits for it. It is called on an event
+// loop, whose other connections go on without it if it takes longer than a millisecond or
+// two. A panic in f is a panic of the program.
+func (c *Client) Call(req *http.Request, f func(*http.Response, error)) {
+	fl := c.flight(req, nil)
+	fl.done = fl.follow(func(resp *http.Response, err error, _ *conn.Loop) { f(resp, err) })
+	fl.begin(req, true)
+}
+
+// Future is a response that comes later. Any goroutine may use it.
+type Future struct {
+	done chan struct{}
+	resp *http.Response
+	err  error
+}
+
+// Done returns a channel that is closed when the response is there, or the error.
+func (f *Future) Done() <-chan struct{} { return f.done }
+
+// Wait waits for the response until ctx ends; then the error is its cause. That does not
+// end the request, whose own context does.
+func (f *Future) Wait(ctx context.Context) (*http.Response, error) {
+	select {
+	case <-f.done:
+		return f.resp, f.err
+	default:
+	}
+	select {
+	case <-f.done:
+		return f.resp, f.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// flight is a request of a Client with what it is redirected to.
+type flight struct {
+	c     *Client
+	t     *Transport
+	ctx   context.Context
+	done  func(*conn.Loop, result) // of the exchange under way
+	via   []*http.Request
+	req   *http.Request // under way
+	until time.Time
+	ex    *exchange
+	gathers,
+	watched bool
+
+	resp *http.Response
+	err  error
+}
+
+func (c *Client) flight(req *http.Request, done func(*conn.Loop, result)) *flight {
+	f := &flight{c: c, t: c.Transport, ctx: req.Context(), done: done}
+	if f.t == nil {
+		f.t = DefaultTransport
+	}
+	if c.Timeout > 0 {
+		f.until = f.t.now().Add(c.Timeout)
+	}
+	return f
+}
+
+// begin sends a request.
+func (f *flight) begin(req *http.Request, watched bool) {
+	f.gathers, f.watched = watched, watched
+	f.send(req)
+}
+
+func (f *flight) send(req *http.Request) {
+	if jar := f.c.Jar; jar != nil && req.URL != nil {
+		if cookies := jar.Cookies(req.URL); len(cookies) > 0 {
+			req = req.Clone(req.Context()) // that of the caller stays as it is
+			for _, cookie := range cookies {
+				req.AddCookie(cookie)
+			}
+		}
+	}
+	f.req = req
+	ex, err := f.t.newExchange(req)
+	if err != nil {
+		f.done(nil, result{err: err})
+		return
+	}
+	ex.until, ex.gathers, ex.done = f.until, f.gathers, f.done
+	f.ex = ex
+	if f.watched {
+		ex.watch()
+	}
+	f.t.submit(ex)
+}
+
+// wait waits for the end of an exchange.
+func (f *flight) wait(got chan result) result {
+	select {
+	case r := <-got:
+		return r
+	case <-f.ctx.Done():
+		if f.ex != nil {
+			f.ex.cancel(context.Cause(f.ctx))
+		}
+		return <-got
+	}
+}
+
+// ends takes what has become of a request, and reports whether that is the end. Otherwise
+// it has been redirected, and is under way again.
+func (f *flight) ends(r result) bool {
+	f.resp, f.err = r.resp, r.err
+	if r.err != nil {
+		return true
+	}
+	if jar := f.c.Jar; jar != nil {
+		if cookies := r.resp.Cookies(); len(cookies) > 0 {
+			jar.SetCookies(f.req.URL, cookies)
+		}
+	}
+	most := orDefault(f.c.MaxRedirects, DefaultMaxRedirects)
+	if most < 0 || !isRedirect(r.resp.StatusCode) {
+		return true
+	}
+	f.via = append(f.via, f.req)
+	next, err := nextRequest(r.resp, f.via, most)
+	if err == nil && next != nil && f.c.CheckRedirect != nil {
+		err = f.c.CheckRedirect(next, f.via)
+	}
+	switch {
+	case errors.Is(err, http.ErrUseLastResponse), err == nil && next == nil:
+		return true
+	case err != nil:
+		r.resp.Body.Close()
+		f.resp, f.err = nil, f.ex.error(opRequest, err)
+		return true
+	}
+	next.Response = r.resp
+	r.resp.Body.Close()
+	f.send(next)
+	return false
+}
+
+// follow returns what follows redirects and then calls f, on an event loop.
+func (f *flight) follow(end func(*http.Response, error, *conn.Loop)) func(*conn.Loop, result) {
+	return func(loop *conn.Loop, r result) {
+		if loop == nil {
+			if loop = f.t.anyLoop(); loop == nil {
+				go end(nil, r.err, nil)
+				return
+			}
+			loop.Do(func(loop *conn.Loop) { loop.Call(&callback{f: f, r: r, loop: loop, end: end}) })
+			return
+		}
+		loop.Call(&callback{f: f, r: r, loop: loop, end: end})
+	}
+}
+
+// callback is code of the user that a loop runs: a conn.Call.
+type callback struct {
+	f    *flight
+	r    result
+	loop *conn.Loop
+	end  func(*http.Response, error, *conn.Loop)
+}
+
+// Run implements conn.Call.
+func (b *callback) Run(lead conn.Lead) {
+	if b.r.resp != nil {
+		b.f.ex.body.lead = lead
+	}
+	if b.f.ends(b.r) {
+		b.end(b.f.resp, b.f.err, b.loop)
+	}
+}
+
+// Detached implements conn.Call.
+func (b *callback) Detached(*conn.Conn) {}
+
+// Done implements conn.Call.
+func (b *callback) Done(*conn.Conn) {}

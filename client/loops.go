@@ -1,0 +1,136 @@
+package client
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+// worker is one of the loops of a transport. Its exchanges are those that are, or are
+// about to be, on one of the loop's connections.
+type worker struct {
+	t      *Transport
+	loop   *conn.Loop
+	load   atomic.Int64 // connections
+	spares []*reader    // the loop's
+
+	// Under mu of the transport:
+	links map[*link]struct{} // that the loop does not know yet, or that have not ended
+	dead  bool               // the loop has ended
+}
+
+const sparesKept = 256
+
+// startLoops makes the workers; mu is held.
+func (t *Transport) startLoops() error {
+	loops := t.EventLoops
+	if t.own = len(loops) == 0; t.own {
+		var err error
+		if loops, err = t.newLoops(); err != nil {
+			return err
+		}
+	}
+	for _, l := range loops {
+		w := &worker{t: t, loop: l, links: make(map[*link]struct{})}
+		t.workers = append(t.workers, w)
+		if t.hooks.byHand {
+			continue
+		}
+		go func() {
+			<-l.Done()
+			w.ended()
+		}()
+		if t.own {
+			go l.Run()
+		}
+	}
+	return nil
+}
+
+func (t *Transport) newLoops() ([]*conn.Loop, error) {
+	n := t.Loops
+	if n <= 0 {
+		n = (runtime.GOMAXPROCS(0) + 3) / 4
+	}
+	var loops []*conn.Loop
+	for range n {
+		ring, err := t.newRing()
+		if err != nil {
+			for _, l := range loops {
+				l.Quit()
+				go l.Run()
+			}
+			return nil, fmt.Errorf("start event loop %d of %d: %w", len(loops)+1, n, err)
+		}
+		loops = append(loops, conn.NewLoop(conn.Config{
+			Ring: ring, Clock: t.hooks.clock, WriteTimeout: orDefault(t.WriteTimeout, DefaultWriteTimeout), Watch: !t.hooks.byHand,
+		}))
+	}
+	return loops, nil
+}
+
+func (t *Transport) newRing() (conn.Ring, error) {
+	if t.hooks.newRing != nil {
+		return t.hooks.newRing()
+	}
+	e, err := t.Engine.Chosen()
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := conn.KernelEngines.Open(e)
+	return r, err
+}
+
+// end ends the connections of the worker, and its loop if that is the transport's.
+func (w *worker) end() {
+	w.loop.Do(func(l *conn.Loop) {
+		l.Each(func(c *conn.Conn) {
+			if k, ok := c.Protocol().(*link); ok && k.t == w.t {
+				k.abort(ErrClosed)
+			}
+		})
+		if w.t.own {
+			l.Quit()
+		}
+	})
+}
+
+// ended is called when the loop has ended: what was on its way there never arrives.
+func (w *worker) ended() {
+	t := w.t
+	t.mu.Lock()
+	w.dead = true
+	var lost []*link
+	for l := range w.links {
+		lost = append(lost, l)
+	}
+	t.mu.Unlock()
+	for _, l := range lost {
+		l.lost()
+	}
+}
+
+// pick returns the living worker with the fewest connections; mu is held.
+func (t *Transport) pick() *worker {
+	var best *worker
+	for range t.workers {
+		t.turn++
+		w := t.workers[t.turn%len(t.workers)]
+		if !w.dead && (best == nil || w.load.Load() < best.load.Load()) {
+			best = w
+		}
+	}
+	return best
+}
+
+// anyLoop returns a loop to run a callback on, nil when there is none.
+func (t *Transport) anyLoop() *conn.Loop {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w := t.pick(); w != nil {
+		return w.loop
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+// upgrade gives the connection to who has asked for another protocol (RFC 9110, section
+// 7.8), or for a tunnel: it is the Body of the response.
+func (l *link) upgrade(ex *exchange) {
+	if l.r.resp.StatusCode() == http.StatusSwitchingProtocols && !hasToken(ex.req.Header["Connection"], "upgrade") {
+		l.fail(opHead, errors.New("the server switches to a protocol it was not asked for"))
+		return
+	}
+	l.respond(ex)
+	ex.over, ex.answered = true, true
+	ex.endUpload(nil)
+	l.leave()
+	l.flight, l.detaching = nil, true
+	l.c.Detach(func(fd int, rest []byte, err error) {
+		var rw io.ReadWriteCloser
+		if err == nil {
+			rw, err = l.takeOver(fd, rest)
+		}
+		if err != nil {
+			ex.done(l.w.loop, result{err: ex.error(opHead, fmt.Errorf("take over the connection: %w", err))})
+			return
+		}
+		ex.response.Body, ex.response.ContentLength = rw, -1
+		ex.done(l.w.loop, result{resp: &ex.response})
+	})
+}
+
+// takeOver makes an ordinary connection of a descriptor.
+func (l *link) takeOver(fd int, rest []byte) (io.ReadWriteCloser, error) {
+	f := os.NewFile(uintptr(fd), "upgraded connection")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	if l.tls != nil {
+		nc = l.tls.Release(nc)
+	}
+	return &upgraded{nc, rest}, nil
+}
+
+// upgraded is a connection of which some bytes have been read already.
+type upgraded struct {
+	net.Conn
+	rest []byte
+}
+
+func (u *upgraded) Read(p []byte) (int, error) {
+	if len(u.rest) == 0 {
+		return u.Conn.Read(p)
+	}
+	n := copy(p, u.rest)
+	u.rest = u.rest[n:]
+	return n, nil
+}
+
+// connView is what traces see of a connection: its addresses.
+type connView struct {
+	net.Conn // nil: only what is below works
+	local    net.Addr
+	remote   net.Addr
+}
+
+func (v *connView) LocalAddr() net.Addr       { return v.local }
+func (v *connView) RemoteAddr() net.Addr      { return v.remote }
+func (v *connView) Read([]byte) (int, error)  { return 0, errView }
+func (v *connView) Write([]byte) (int, error) { return 0, errView }
+func (v *connView) Close() error              { return errView }
+
+var errView = fmt.Errorf("ringkit/client: the connection is the transport's: %w", errors.ErrUnsupported)
+
+func sockAddr(c *conn.Conn, get func(int) (unix.Sockaddr, error)) net.Addr {
+	sa, err := get(c.FD())
+	if err != nil {
+		return nil
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	case *unix.SockaddrUnix:
+		return &net.UnixAddr{Net: "unix", Name: sa.Name}
+	}
+	return nil
+}
