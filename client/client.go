@@ -242,11 +242,11 @@ func (f *flight) ends(r result) bool {
 func (f *flight) follow(end func(*http.Response, error, *conn.Loop)) func(*conn.Loop, result) {
 	return func(loop *conn.Loop, r result) {
 		if loop == nil {
-			if loop = f.t.anyLoop(); loop == nil {
-				go end(nil, r.err, nil)
-				return
+			loop = f.t.anyLoop()
+			call := func(loop *conn.Loop) { loop.Call(&callback{f: f, r: r, loop: loop, end: end}) }
+			if loop == nil || !loop.Do(call) {
+				go end(nil, r.err, nil) // there is no loop any more
 			}
-			loop.Do(func(loop *conn.Loop) { loop.Call(&callback{f: f, r: r, loop: loop, end: end}) })
 			return
 		}
 		loop.Call(&callback{f: f, r: r, loop: loop, end: end})

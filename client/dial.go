@@ -188,21 +188,20 @@ func (d *dialing) connected(fd int, sec *tlsconn.Conn) {
 	t := d.t
 	t.mu.Lock()
 	w := t.pick()
-	if w == nil || t.closed {
-		t.mu.Unlock()
-		unix.Close(fd)
-		if t.isClosed() {
-			d.failed(opDial, ErrClosed)
-		} else {
-			d.failed(opDial, ErrLoopEnded)
-		}
-		return
-	}
-	l := &link{t: t, host: d.host, w: w, tls: sec, fd: fd}
-	w.links[l] = struct{}{}
-	w.load.Add(1)
 	t.mu.Unlock()
-	w.loop.Do(func(loop *conn.Loop) { loop.Adopt(fd, l) })
+	if w != nil {
+		l := &link{t: t, host: d.host, w: w, tls: sec}
+		w.load.Add(1)
+		if w.loop.Do(func(loop *conn.Loop) { loop.Adopt(fd, l) }) {
+			return
+		}
+	}
+	unix.Close(fd)
+	if t.isClosed() {
+		d.failed(opDial, ErrClosed)
+	} else {
+		d.failed(opDial, ErrLoopEnded)
+	}
 }
 
 func (t *Transport) isClosed() bool {

@@ -22,7 +22,6 @@ type link struct {
 	host *host
 	w    *worker
 	tls  *tlsconn.Conn // nil without
-	fd   int
 
 	// Under mu of the transport:
 	assigned     int   // exchanges that were given to it and are not over
@@ -452,14 +451,6 @@ func (t *Transport) repeat(ex *exchange) {
 	t.mu.Unlock()
 	ex.sending = false
 	t.submit(ex)
-}
-
-// lost is called when the loop has ended.
-func (l *link) lost() {
-	if l.c == nil && l.fd >= 0 {
-		unix.Close(l.fd)
-		l.host.dialFailed(opDial, ErrLoopEnded)
-	}
 }
 
 // reader lends what is needed to read responses.

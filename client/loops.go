@@ -8,17 +8,12 @@ import (
 	"github.com/ringkit/ringkit/conn"
 )
 
-// worker is one of the loops of a transport. Its exchanges are those that are, or are
-// about to be, on one of the loop's connections.
+// worker is one of the loops of a transport.
 type worker struct {
 	t      *Transport
 	loop   *conn.Loop
 	load   atomic.Int64 // connections
 	spares []*reader    // the loop's
-
-	// Under mu of the transport:
-	links map[*link]struct{} // that the loop does not know yet, or that have not ended
-	dead  bool               // the loop has ended
 }
 
 const sparesKept = 256
@@ -33,16 +28,8 @@ func (t *Transport) startLoops() error {
 		}
 	}
 	for _, l := range loops {
-		w := &worker{t: t, loop: l, links: make(map[*link]struct{})}
-		t.workers = append(t.workers, w)
-		if t.hooks.byHand {
-			continue
-		}
-		go func() {
-			<-l.Done()
-			w.ended()
-		}()
-		if t.own {
+		t.workers = append(t.workers, &worker{t: t, loop: l})
+		if t.own && !t.hooks.byHand {
 			go l.Run()
 		}
 	}
@@ -97,32 +84,27 @@ func (w *worker) end() {
 	})
 }
 
-// ended is called when the loop has ended: what was on its way there never arrives.
-func (w *worker) ended() {
-	t := w.t
-	t.mu.Lock()
-	w.dead = true
-	var lost []*link
-	for l := range w.links {
-		lost = append(lost, l)
-	}
-	t.mu.Unlock()
-	for _, l := range lost {
-		l.lost()
-	}
-}
-
 // pick returns the living worker with the fewest connections; mu is held.
 func (t *Transport) pick() *worker {
 	var best *worker
 	for range t.workers {
 		t.turn++
 		w := t.workers[t.turn%len(t.workers)]
-		if !w.dead && (best == nil || w.load.Load() < best.load.Load()) {
+		if !w.ended() && (best == nil || w.load.Load() < best.load.Load()) {
 			best = w
 		}
 	}
 	return best
+}
+
+// ended reports whether the loop has ended.
+func (w *worker) ended() bool {
+	select {
+	case <-w.loop.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // anyLoop returns a loop to run a callback on, nil when there is none.

@@ -63,8 +63,8 @@ func (t *Transport) submit(ex *exchange) {
 	switch {
 	case err != nil:
 		ex.fail(nil, opQueue, err)
-	case l != nil:
-		l.w.loop.Post(&ex.task)
+	case l != nil && !l.w.loop.Post(&ex.task):
+		t.submit(ex) // the loop has ended, and the connection with it
 	}
 }
 
@@ -311,10 +311,6 @@ func (l *link) stopped() {
 	}
 	l.leaving = true
 	l.noteRoom(false)
-	if _, known := l.w.links[l]; !known {
-		return
-	}
-	delete(l.w.links, l)
 	l.w.load.Add(-1)
 	l.host.left()
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -245,11 +244,4 @@ func appendTrailer(dst []byte, trailer http.Header) ([]byte, error) {
 		}
 	}
 	return http1.AppendEnd(dst), nil
-}
-
-var errNoRewind = errors.New("the body of the request cannot be read again")
-
-// rewindable reports whether the body of a request can be read once more.
-func rewindable(req *http.Request) bool {
-	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }

@@ -262,7 +262,7 @@ func (l *Loop) detach() {
 // lead turns the loop until it has ended or the lead is lost.
 func (l *Loop) lead(me *leader) {
 	since := l.clock()
-	for l.broken == nil && !l.ended() {
+	for l.broken == nil && !(l.ended() && l.inbox.Close()) {
 		if !me.home && l.settleHome(me, since) {
 			return
 		}

@@ -186,11 +186,14 @@ func (l *Loop) Done() <-chan struct{} { return l.done }
 func (l *Loop) Err() error { return l.failure }
 
 // Post has the loop run t.Value soon. Any goroutine may call it. Tasks posted by
-// one goroutine run in order. A task posted to a loop that has ended does not run.
-func (l *Loop) Post(t *Task) {
-	if l.inbox.Push(t) {
+// one goroutine run in order. It reports whether the task is going to run: not one that
+// is posted to a loop which has ended.
+func (l *Loop) Post(t *Task) bool {
+	wake, ok := l.inbox.Push(t)
+	if wake {
 		l.wake()
 	}
+	return ok
 }
 
 // wake is called by at most one goroutine per turn. It must not meet the closing
@@ -204,7 +207,7 @@ func (l *Loop) wake() {
 }
 
 // Do is Post with a task of its own.
-func (l *Loop) Do(f func(*Loop)) { l.Post(&Task{Value: f}) }
+func (l *Loop) Do(f func(*Loop)) bool { return l.Post(&Task{Value: f}) }
 
 // Quit makes the loop end once it has no connection, no listener and no task.
 func (l *Loop) Quit() { l.quit.Store(true) }
@@ -273,6 +276,9 @@ func (l *Loop) end() {
 				l.orphans = append(l.orphans, int(c.fd))
 			}
 		})
+		for !l.inbox.Close() {
+			l.runLast()
+		}
 	} else {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
@@ -387,6 +393,19 @@ func (l *Loop) runTasks(me *leader) (leading bool) {
 		}
 	}
 	return true
+}
+
+// runLast runs the tasks of a loop whose ring has failed: whoever posted them learns what
+// became of them.
+func (l *Loop) runLast() {
+	if l.tasks == nil {
+		l.tasks = l.inbox.TakeAll()
+	}
+	for l.tasks != nil {
+		run := l.tasks.Value
+		l.tasks = l.tasks.Next()
+		run(l)
+	}
 }
 
 // goOn delivers what a connection has kept while its call ran, or has that done in the

@@ -269,3 +269,22 @@ func TestRingFailureIsTold(t *testing.T) {
 		t.Errorf("closed %d and %d times", h.ends, h2.ends)
 	}
 }
+
+// What is posted to a loop that is ending runs, or is refused.
+func TestPostToALoopThatEnds(t *testing.T) {
+	for range 20 {
+		onEngines(t, conn.Config{}, func(e *engine) {
+			for _, l := range e.loops {
+				var accepted, ran int32
+				l.Do(func(l *conn.Loop) { l.Quit() })
+				for l.Do(func(*conn.Loop) { atomic.AddInt32(&ran, 1) }) {
+					accepted++
+				}
+				<-l.Done()
+				if ran := atomic.LoadInt32(&ran); ran != accepted {
+					t.Errorf("%d of %d tasks have run", ran, accepted)
+				}
+			}
+		})
+	}
+}

@@ -17,20 +17,27 @@ type Node[T any] struct {
 type Queue[T any] struct {
 	head  atomic.Pointer[Node[T]] // last pushed first
 	sleep atomic.Bool             // the consumer is about to wait, or waits
+	end   Node[T]                 // is the head of a queue that is closed
 }
 
-// Push adds n and reports whether the consumer has to be woken: true for exactly
-// one of the pushes that find it asleep.
-func (q *Queue[T]) Push(n *Node[T]) (wake bool) {
+// Push adds n, unless the queue is closed, and reports whether it did. Wake says that the
+// consumer has to be woken: true for exactly one of the pushes that find it asleep.
+func (q *Queue[T]) Push(n *Node[T]) (wake, ok bool) {
 	for {
 		old := q.head.Load()
+		if old == &q.end {
+			return false, false
+		}
 		n.next = old
 		if q.head.CompareAndSwap(old, n) {
 			break
 		}
 	}
-	return q.sleep.Load() && q.sleep.CompareAndSwap(true, false)
+	return q.sleep.Load() && q.sleep.CompareAndSwap(true, false), true
 }
+
+// Close closes the queue if it is empty, and reports whether it did.
+func (q *Queue[T]) Close() bool { return q.head.CompareAndSwap(nil, &q.end) }
 
 // Sleep announces that the consumer is going to wait, and reports whether it may:
 // false when there is something to take first. After the wait it calls Awake.
@@ -51,12 +58,15 @@ func (q *Queue[T]) Awake() {
 }
 
 // Empty reports whether there is nothing to take.
-func (q *Queue[T]) Empty() bool { return q.head.Load() == nil }
+func (q *Queue[T]) Empty() bool {
+	head := q.head.Load()
+	return head == nil || head == &q.end
+}
 
 // TakeAll empties the queue and returns its nodes, oldest first. Walk them with
 // Next, which releases each node for reuse.
 func (q *Queue[T]) TakeAll() *Node[T] {
-	if q.head.Load() == nil {
+	if q.Empty() {
 		return nil
 	}
 	var first *Node[T]

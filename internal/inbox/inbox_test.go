@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"slices"
 	"sync"
 	"testing"
 )
@@ -24,7 +25,7 @@ func TestOrderOfOneProducer(t *testing.T) {
 
 func TestOneWakePerSleep(t *testing.T) {
 	var q Queue[int]
-	if q.Push(&Node[int]{}) {
+	if wake, _ := q.Push(&Node[int]{}); wake {
 		t.Error("a running consumer needs no wake")
 	}
 	if q.Sleep() {
@@ -36,7 +37,7 @@ func TestOneWakePerSleep(t *testing.T) {
 	}
 	wakes := 0
 	for range 5 {
-		if q.Push(&Node[int]{}) {
+		if wake, _ := q.Push(&Node[int]{}); wake {
 			wakes++
 		}
 	}
@@ -55,7 +56,7 @@ func TestNoWakeIsLost(t *testing.T) {
 	for p := range producers {
 		wg.Go(func() {
 			for i := range each {
-				if q.Push(&Node[int]{Value: p*each + i}) {
+				if wake, _ := q.Push(&Node[int]{Value: p*each + i}); wake {
 					bell <- struct{}{}
 				}
 			}
@@ -77,4 +78,29 @@ func TestNoWakeIsLost(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// What is pushed while the queue is being closed is either taken, or refused.
+func TestClose(t *testing.T) {
+	for range 1000 {
+		var q Queue[int]
+		var wg sync.WaitGroup
+		accepted := make([]bool, 4)
+		for i := range accepted {
+			wg.Go(func() { _, accepted[i] = q.Push(&Node[int]{Value: i}) })
+		}
+		taken := make([]bool, len(accepted))
+		take := func() {
+			for n := q.TakeAll(); n != nil; n = n.Next() {
+				taken[n.Value] = true
+			}
+		}
+		for !q.Close() {
+			take()
+		}
+		wg.Wait()
+		if take(); !slices.Equal(taken, accepted) || !q.Empty() || q.Close() {
+			t.Fatalf("accepted %v, taken %v", accepted, taken)
+		}
+	}
 }
