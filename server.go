@@ -423,7 +423,10 @@ func (srv *Server) stop(ctx context.Context, how func(*worker)) error {
 	go func() {
 		srv.listening.Wait()
 		for _, w := range workers {
-			w.loop.Do((*conn.Loop).Quit)
+			w.loop.Do(func(l *conn.Loop) {
+				how(w) // who shares the loop may have opened connections meanwhile
+				l.Quit()
+			})
 		}
 	}()
 	var errs []error

@@ -42,6 +42,7 @@ type ConnStates struct {
 	Handling  int `json:"handling"`  // a request is being handled
 	Streaming int `json:"streaming"` // and its handler reads the body as it arrives
 	Channel   int `json:"channel"`   // it is a Channel: a WebSocket, or an answer sent bit by bit
+	Client    int `json:"client"`    // it is one to another server: see EventLoops
 	Closing   int `json:"closing"`   // the end has been decided; the last answer is being sent or read
 }
 
@@ -58,7 +59,7 @@ func connStates(l *conn.Loop) ConnStates {
 	by, closing := l.Marked()
 	return ConnStates{
 		Idle: by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
-		Channel: by[markChannel],
+		Channel: by[markChannel], Client: by[conn.MarkClient],
 		Closing: closing,
 	}
 }

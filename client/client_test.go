@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/uring"
 )
 
 // onEngines runs a test with a transport on each engine.
 func onEngines(t *testing.T, f func(t *testing.T, tr *Transport)) {
 	for _, e := range []conn.Engine{conn.IOUring, conn.Epoll} {
 		t.Run(e.String(), func(t *testing.T) {
+			if err := uring.Probe().Err; e == conn.IOUring && err != nil {
+				t.Skip(err)
+			}
 			tr := &Transport{Engine: e, Loops: 1}
 			t.Cleanup(func() { tr.Close() })
 			f(t, tr)

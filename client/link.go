@@ -64,6 +64,7 @@ const (
 // Open implements conn.Protocol.
 func (l *link) Open(c *conn.Conn) {
 	l.c = c
+	c.Mark(conn.MarkClient)
 	if l.tls != nil {
 		l.tls.Attach(c)
 		c.SetLayer(l.tls)

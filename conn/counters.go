@@ -29,6 +29,9 @@ type Mark uint8
 // Marks is the number of marks that a loop can tell apart.
 const Marks = 8
 
+// MarkClient is the mark of connections of package client, whoever else uses the loop.
+const MarkClient Mark = Marks - 1
+
 // Mark changes the connection's mark, which is less than Marks. On one that is closing
 // it does nothing.
 func (c *Conn) Mark(m Mark) {
