@@ -62,6 +62,11 @@ func TestMain(m *testing.M) {
 // eachServer runs a test on every server, and looks for what it leaves behind.
 func eachServer(t *testing.T, test func(*testing.T, server)) {
 	t.Helper()
+	onServers(t, servers, test)
+}
+
+func onServers(t *testing.T, servers []server, test func(*testing.T, server)) {
+	t.Helper()
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			if s.name == "ringkit/io_uring" {

@@ -300,10 +300,17 @@ func TestWebSocketServerCloses(t *testing.T) {
 	})
 }
 
-// countedConn counts what has been read.
+// traffic counts what has gone over connections.
+type traffic struct{ read, written atomic.Int64 }
+
+func (tr *traffic) dial(network, addr string) (net.Conn, error) {
+	c, err := net.DialTimeout(network, addr, patience)
+	return countedConn{c, tr}, err
+}
+
 type countedConn struct {
 	net.Conn
-	read *atomic.Int64
+	*traffic
 }
 
 func (c countedConn) Read(p []byte) (int, error) {
@@ -312,22 +319,22 @@ func (c countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (c countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
 func TestWebSocketCompression(t *testing.T) {
 	eachEcho(t, func(t *testing.T, url string, _ <-chan int) {
-		var read atomic.Int64
-		c := dial(t, gorilla.Dialer{
-			EnableCompression: true,
-			NetDial: func(network, addr string) (net.Conn, error) {
-				nc, err := net.DialTimeout(network, addr, patience)
-				return countedConn{nc, &read}, err
-			},
-		}, url)
+		var tr traffic
+		c := dial(t, gorilla.Dialer{EnableCompression: true, NetDial: tr.dial}, url)
 		for _, n := range []int{10, 2000, 1 << 20} {
 			p := strings.Repeat("ring", n/4)
 			say(t, c, gorilla.TextMessage, p)
 			hear(t, c, gorilla.TextMessage, p)
 		}
-		if n := read.Load(); n > 100<<10 {
+		if n := tr.read.Load(); n > 100<<10 {
 			t.Errorf("%d bytes were received: not compressed", n)
 		}
 	})
