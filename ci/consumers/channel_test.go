@@ -29,7 +29,7 @@ func channelOptions() map[string]*ringkit.ChannelOptions {
 		},
 		"/plain":  {Overflow: ringkit.OverflowWait, NoCompression: true},
 		"/small":  {MaxMessageBytes: 10_000},
-		"/pinged": {PingInterval: 50 * time.Millisecond, PongWait: time.Second},
+		"/pinged": {PingInterval: 50 * time.Millisecond, PongWait: 2 * time.Second},
 	}
 }
 
