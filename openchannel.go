@@ -269,7 +269,9 @@ func (ch *Channel) attach(s *session, lead conn.Lead) {
 		lead.Continue()
 		return
 	}
-	ch.w.loop.Do(func(*conn.Loop) { ch.attached(s) })
+	if !ch.w.loop.Do(func(*conn.Loop) { ch.attached(s) }) {
+		ch.over(ch.info(errGone)) // the loop has ended: who runs the handler calls Close
+	}
 }
 
 func (ch *Channel) attached(s *session) {

@@ -273,6 +273,9 @@ func (l *Loop) lead(me *leader) {
 		}
 		l.broken = err
 	}
+	if l.broken != nil && !l.endBroken(me) {
+		return
+	}
 	l.end()
 	me.finished = true
 }

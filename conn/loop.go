@@ -260,25 +260,35 @@ func (l *Loop) ended() bool {
 	return l.quit.Load() && l.listening == 0 && l.table.live == 0 && l.served == len(l.ready) && l.tasks == nil && l.inbox.Empty()
 }
 
-// end frees what the loop holds. After a failure of the ring its connections are
-// told, and the memory the kernel may still refer to is left alone.
+// endBroken tells everybody that the ring has failed, and runs what that leads to and what
+// was posted before. It reports whether the caller still leads; who leads then calls it
+// again, as does who comes behind one that has ended its goroutine.
+func (l *Loop) endBroken(me *leader) (leading bool) {
+	for _, ln := range l.listeners {
+		if ln != nil {
+			ln.finish(l.broken)
+		}
+	}
+	l.table.each(func(c *Conn) { c.stop(l.broken) })
+	for l.serve(me) {
+		if l.tasks == nil && l.inbox.Close() {
+			return true
+		}
+		l.runLast()
+	}
+	return false
+}
+
+// end frees what the loop holds. After a failure of the ring the memory the kernel may
+// still refer to is left alone.
 func (l *Loop) end() {
 	if l.broken != nil {
-		for _, ln := range l.listeners {
-			if ln != nil {
-				ln.finish(l.broken)
-			}
-		}
 		l.table.each(func(c *Conn) {
-			c.stop(l.broken)
 			// One that is borrowed is lost: nobody knows when it is given back.
 			if c.flags&(flagDetached|flagBorrowed) == 0 {
 				l.orphans = append(l.orphans, int(c.fd))
 			}
 		})
-		for !l.inbox.Close() {
-			l.runLast()
-		}
 	} else {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
