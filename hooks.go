@@ -26,13 +26,15 @@ type Hooks struct {
 	// Closed is called when a connection has ended: why is nil when that was in order,
 	// for one side or the other; it matches os.ErrDeadlineExceeded when the client took
 	// too long, http.ErrServerClosed after Server.Close, http.ErrHijacked when a handler
-	// has taken the connection, an *http1.Error when a request was rejected, and a
-	// syscall.Errno when the connection failed.
+	// has taken the connection, an *http1.Error when a request was rejected, a
+	// *wsock.Error when the peer of a WebSocket broke its rules, and a syscall.Errno
+	// when the connection failed.
 	Closed func(remote net.Addr, why error)
 
 	// Takeover is called when a handler is over that had lost its event loop because it
 	// did not return: for how long it ran on from then. The route is the request's
-	// pattern, or its method and path where there is none.
+	// pattern, or its method and path where there is none; callbacks of channels have
+	// "GET channel" and the address of the peer.
 	Takeover func(route string, blocked time.Duration)
 
 	// Rejected is called when the server itself answers a request with an error:

@@ -210,6 +210,9 @@ func (ch *Channel) finish(c *conn.Conn) {
 	info := ch.info(nil)
 	c.SetProtocol(ch.origin)
 	c.State = nil
+	if err := s.last.err; err != nil && err != io.EOF {
+		ch.w.ends(c, err)
+	}
 	c.CloseLingering() // what the peer still sends must not destroy the Close
 	ch.over(info)
 }
