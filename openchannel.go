@@ -18,7 +18,8 @@ var defaultChannel ChannelOptions
 // OpenChannel makes a channel of a request that a [Server] serves: a WebSocket if the
 // client asks for one, otherwise an answer over HTTP that is sent bit by bit or later.
 // The fields set in w's header go with it, and over HTTP the status, if WriteHeader was
-// called. w cannot be used any more, not even by the handler.
+// called. w cannot be used any more, not even by the handler; deadlines that were set with
+// its http.ResponseController do not hold for the channel, whose times are its options'.
 //
 // Sending is possible at once; callbacks begin when the handler has returned. When the
 // request cannot become a channel, the error says why: it is a *wsock.HandshakeError or
@@ -237,6 +238,7 @@ func (w *responseWriter) openChannel(opts *ChannelOptions, events Events, hs *ws
 		}
 	}
 	c.hijacked, c.channel = true, ch
+	w.isChannel.Store(true)
 	ch.attach(c.s, c.lead)
 	return ch, nil
 }

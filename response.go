@@ -40,6 +40,7 @@ type responseWriter struct {
 	timedOut  bool // the deadline for writing has passed
 
 	over      atomic.Bool // the handler has returned: the answer is the call's
+	isChannel atomic.Bool // it has opened one
 	mustClose atomic.Bool // the loop knows that the connection ends
 }
 
@@ -278,6 +279,9 @@ func (w *responseWriter) EnableFullDuplex() error { return nil }
 
 // SetReadDeadline is for http.ResponseController.
 func (w *responseWriter) SetReadDeadline(t time.Time) error {
+	if w.isChannel.Load() {
+		return http.ErrHijacked
+	}
 	if b := w.call.body; b != nil {
 		b.setDeadline(t)
 	}
@@ -286,6 +290,9 @@ func (w *responseWriter) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *responseWriter) SetWriteDeadline(t time.Time) error {
+	if w.isChannel.Load() {
+		return http.ErrHijacked
+	}
 	c := w.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
