@@ -241,7 +241,10 @@ func (l *link) arm() {
 	if d > 0 {
 		d = max(1, d-time.Duration(l.w.loop.Now()-l.since))
 	}
-	l.c.SetDeadline(ex.patience(d))
+	for _, ex := range l.flight {
+		d = ex.patience(d)
+	}
+	l.c.SetDeadline(d)
 }
 
 // limit returns how long the present step may take, 0 for ever, and the error if it takes

@@ -201,6 +201,36 @@ func TestUnaskedResponses(t *testing.T) {
 	}
 }
 
+// A connection that does not persist is closed (RFC 9112, section 9.3), also if the server
+// leaves it open; any other is used again.
+func TestPersistence(t *testing.T) {
+	for answer, keeps := range map[string]bool{
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                           true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n":      false,
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n":                           false,
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n": true,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n": true,
+	} {
+		s := scripted(t, func(s *scene) {
+			for s.request() != nil {
+				s.say(answer)
+			}
+		})
+		onEngines(t, func(t *testing.T, tr *Transport) {
+			for range 3 {
+				if _, _, err := get(tr, "GET", s.url); err != nil {
+					t.Fatal(err)
+				}
+			}
+			expectQuiet(t, tr)
+			st := tr.Stats()
+			if keeps && (st.Dials != 1 || st.Idle != 1) || !keeps && (st.Dials != 3 || st.Conns != 0) {
+				t.Errorf("%q: %+v", answer, st)
+			}
+		})
+	}
+}
+
 // A server that closes an idle connection: the client notices at once.
 func TestIdleConnectionIsWatched(t *testing.T) {
 	s := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
