@@ -60,6 +60,7 @@ type exchange struct {
 	discarded int
 	response  http.Response
 	body      body
+	trailer   http.Header
 }
 
 // tlsKey is the key of WithTLSConfig.

@@ -39,7 +39,8 @@ type link struct {
 	r         *reader     // with flight
 	since     int64       // when it became idle, or was heard last, on the loop's clock
 	tlsState  *tls.ConnectionState
-	what      op // that failed, with why
+	due       *exchange // is answered, and is to be told so
+	what      op        // that failed, with why
 	why       error
 }
 
@@ -338,8 +339,7 @@ func (l *link) ended() {
 		return
 	}
 	l.endOfBody(ex)
-	l.deliver(ex)
-	l.finished()
+	l.complete()
 }
 
 // Drained implements conn.Protocol.

@@ -20,6 +20,12 @@ const gatherLimit = 64 << 10
 
 // Data implements conn.Protocol.
 func (l *link) Data(c *conn.Conn, in []byte) (used int) {
+	used = l.data(c, in)
+	l.complete()
+	return used
+}
+
+func (l *link) data(c *conn.Conn, in []byte) (used int) {
 	if len(l.flight) == 0 {
 		l.leave()
 		c.Abort(errUnasked)
@@ -135,8 +141,6 @@ func (l *link) begin(ex *exchange, head []byte) (more bool) {
 	}
 	if l.r.body.Done() {
 		l.endOfBody(ex)
-		l.deliver(ex)
-		l.finished()
 	}
 	return true
 }
@@ -155,8 +159,6 @@ func (l *link) readBody(ex *exchange, in []byte) (n int, more bool) {
 		return len(in), false
 	case done:
 		l.endOfBody(ex)
-		l.deliver(ex)
-		l.finished()
 		return n, true
 	}
 	if ex.discards {
@@ -175,18 +177,29 @@ func (l *link) bodyError(err error) error {
 	return err
 }
 
-// endOfBody says that all of a body has arrived.
+// endOfBody is called when all of a body has arrived. Who waits for it learns that when
+// the link may be used again, so that it is there for the next request.
 func (l *link) endOfBody(ex *exchange) {
-	var trailer http.Header
 	for i := range l.r.body.NumTrailers() {
-		if trailer == nil {
-			trailer = make(http.Header)
+		if ex.trailer == nil {
+			ex.trailer = make(http.Header)
 		}
 		name, value := l.r.body.Trailer(i)
-		trailer.Add(http1.CanonicalName(name), string(value))
+		ex.trailer.Add(http1.CanonicalName(name), string(value))
 	}
-	ex.body.finish(io.EOF, trailer)
 	ex.over = true
+	l.complete()
+	l.due = ex
+	l.finished()
+}
+
+// complete tells who waits for it of a response that is complete.
+func (l *link) complete() {
+	if ex := l.due; ex != nil {
+		l.due = nil
+		ex.body.finish(io.EOF, ex.trailer)
+		l.deliver(ex)
+	}
 }
 
 // deliverSome answers when what there is of the body is enough.
