@@ -91,7 +91,8 @@ func TestRedirectMethods(t *testing.T) {
 		r.Method = test.method
 		r.Header.Set("Content-Type", "text/plain")
 		r.Header.Set("Accept", "*/*")
-		r.Header["digest"] = []string{"spelt in lower case"}
+		lower := "digest"
+		r.Header[lower] = []string{"not canonical"}
 		next, err := redirectOnce(r, test.status, "/there")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -109,7 +110,7 @@ func TestRedirectMethods(t *testing.T) {
 		if next.ContentLength != int64(len(test.wantBody)) || (next.GetBody != nil) != (test.wantBody != "") {
 			t.Errorf("%s: length %d", name, next.ContentLength)
 		}
-		_, digest := next.Header["digest"]
+		_, digest := next.Header[lower]
 		if described := next.Header.Get("Content-Type") != ""; described != (test.wantBody != "") || digest != described {
 			t.Errorf("%s: fields %v", name, next.Header)
 		}
