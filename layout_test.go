@@ -53,6 +53,7 @@ var external = map[string][]string{
 	"github.com/klauspost/compress/zstd":   {"client"},
 	"github.com/andybalholm/brotli":        {"client"},
 	"golang.org/x/net":                     {"client"},
+	"golang.org/x/text/encoding":           {"client"},
 }
 
 func TestFloors(t *testing.T) {
