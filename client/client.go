@@ -168,6 +168,7 @@ func (f *flight) begin(req *http.Request, watched bool) {
 }
 
 func (f *flight) send(req *http.Request) {
+	f.req = req // without the jar's cookies, which are not for the next one
 	if jar := f.c.Jar; jar != nil && req.URL != nil {
 		if cookies := jar.Cookies(req.URL); len(cookies) > 0 {
 			req = req.Clone(req.Context()) // that of the caller stays as it is
@@ -176,7 +177,6 @@ func (f *flight) send(req *http.Request) {
 			}
 		}
 	}
-	f.req = req
 	ex, err := f.t.newExchange(req)
 	if err != nil {
 		f.done(nil, result{err: err})
