@@ -204,6 +204,9 @@ func (l *link) complete() {
 
 // deliverSome answers when what there is of the body is enough.
 func (l *link) deliverSome(ex *exchange) {
+	if ex.answered {
+		return // somebody reads it
+	}
 	if !ex.gathers || len(ex.body.buf) >= gatherLimit || ex.body.held {
 		l.deliver(ex)
 	}
