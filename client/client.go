@@ -12,7 +12,8 @@ import (
 // DefaultMaxRedirects is how many redirects a Client follows by default.
 const DefaultMaxRedirects = 10
 
-// Client sends requests, follows redirects, and keeps cookies. The zero value is a good
+// Client sends requests, follows redirects, and keeps cookies. A user and password in a URL
+// become an Authorization, unless there is one. The zero value is a good
 // one. Its fields must not be changed after first use; the methods may be called by any
 // goroutine.
 //
@@ -168,14 +169,11 @@ func (f *flight) begin(req *http.Request, watched bool) {
 }
 
 func (f *flight) send(req *http.Request) {
-	f.req = req // without the jar's cookies, which are not for the next one
-	if jar := f.c.Jar; jar != nil && req.URL != nil {
-		if cookies := jar.Cookies(req.URL); len(cookies) > 0 {
-			req = req.Clone(req.Context()) // that of the caller stays as it is
-			for _, cookie := range cookies {
-				req.AddCookie(cookie)
-			}
-		}
+	f.req = req // without what is added here, which is not for the next one
+	req, err := f.c.dressed(req)
+	if err != nil {
+		f.done(nil, result{err: err})
+		return
 	}
 	ex, err := f.t.newExchange(req)
 	if err != nil {
@@ -188,6 +186,36 @@ func (f *flight) send(req *http.Request) {
 		ex.watch()
 	}
 	f.t.submit(ex)
+}
+
+// dressed returns a request with the cookies and credentials that are the client's to add;
+// that of the caller stays as it is.
+func (c *Client) dressed(req *http.Request) (*http.Request, error) {
+	if req.URL == nil {
+		return req, nil
+	}
+	var cookies []*http.Cookie
+	if c.Jar != nil {
+		cookies = c.Jar.Cookies(req.URL)
+	}
+	user := req.URL.User
+	if req.Header["Authorization"] != nil {
+		user = nil
+	}
+	if len(cookies) == 0 && user == nil {
+		return req, nil
+	}
+	req = req.Clone(req.Context())
+	for _, cookie := range cookies {
+		req.AddCookie(cookie)
+	}
+	if user != nil {
+		password, _ := user.Password()
+		if err := SetBasic(req, user.Username(), password); err != nil {
+			return nil, (&exchange{req: req}).error(opRequest, err)
+		}
+	}
+	return req, nil
 }
 
 // wait waits for the end of an exchange.

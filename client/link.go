@@ -371,12 +371,8 @@ func (l *link) finished() {
 	keep = !l.leaving
 	l.t.mu.Unlock()
 	l.r.inBody = false
-	if t := ex.trace; t != nil && t.PutIdleConn != nil {
-		if keep {
-			t.PutIdleConn(nil)
-		} else {
-			t.PutIdleConn(errNotKept)
-		}
+	if t := ex.trace; t != nil && t.PutIdleConn != nil && keep {
+		t.PutIdleConn(nil)
 	}
 	switch {
 	case !keep && len(l.flight) > 0:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/textproto"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (l *link) interim(ex *exchange) {
 		if status == http.StatusContinue && t.Got100Continue != nil {
 			t.Got100Continue()
 		}
-		if t.Got1xxResponse != nil && status != http.StatusContinue {
+		if t.Got1xxResponse != nil {
 			h := http.Header{}
 			r.Rebase(bytes.Clone(r.Head()))
 			fields(r, h)
@@ -135,6 +136,9 @@ func (l *link) begin(ex *exchange, head []byte) (more bool) {
 	if ex.sending && ex.upload != nil && ex.upload.sender == nil {
 		// The server has answered without the body it was offered: it does not want it.
 		l.leave()
+		if t := ex.trace; t != nil && t.WroteRequest != nil {
+			t.WroteRequest(httptrace.WroteRequestInfo{})
+		}
 	}
 	if n := r.ContentLength(); n > 0 {
 		ex.body.buf = make([]byte, 0, min(n, 4<<10))
@@ -281,7 +285,9 @@ func (l *link) respond(ex *exchange) {
 			resp.ContentLength = 0
 		}
 	}
-	resp.Close = !r.KeepAlive()
+	if resp.Close = !r.KeepAlive(); resp.Close && r.ConnectionHas("close") {
+		delete(resp.Header, "Connection") // Close says it, as with net/http
+	}
 	ex.body.ex, ex.body.link = ex, l
 	ex.body.cond.L = &ex.body.mu
 	resp.Body = &ex.body

@@ -170,10 +170,6 @@ func (ex *exchange) appendFields(dst []byte, framing http1.Framing) ([]byte, err
 			dst = http1.AppendField(dst, "Connection", "close")
 		}
 	}
-	if u := req.URL.User; u != nil && req.Header["Authorization"] == nil {
-		password, _ := u.Password()
-		dst = http1.AppendField(dst, "Authorization", basic(u.Username(), password))
-	}
 	if ex.proxy != nil && ex.plainProxy() && ex.proxy.User != nil && req.Header["Proxy-Authorization"] == nil {
 		password, _ := ex.proxy.User.Password()
 		dst = http1.AppendField(dst, "Proxy-Authorization", basic(ex.proxy.User.Username(), password))

@@ -34,7 +34,7 @@ func (l *link) upgrade(ex *exchange) {
 			ex.done(l.w.loop, result{err: ex.error(opHead, fmt.Errorf("take over the connection: %w", err))})
 			return
 		}
-		ex.response.Body, ex.response.ContentLength = rw, -1
+		ex.response.Body, ex.response.ContentLength, ex.response.Close = rw, 0, false
 		ex.done(l.w.loop, result{resp: &ex.response})
 	})
 }
