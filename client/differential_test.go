@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -242,7 +243,12 @@ func TestTrace(t *testing.T) {
 	srv := httptest.NewTLSServer(sameServer())
 	defer srv.Close()
 	events := func(rt http.RoundTripper, path string, body io.Reader) (all []string) {
-		add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+		var mu sync.Mutex // net/http calls its hooks on two goroutines
+		add := func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, fmt.Sprintf(format, args...))
+		}
 		ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 			GetConn:              func(addr string) { add("GetConn %s", addr) },
 			GotConn:              func(i httptrace.GotConnInfo) { add("GotConn %v %v", i.Reused, i.Conn.RemoteAddr()) },
@@ -271,7 +277,9 @@ func TestTrace(t *testing.T) {
 		}
 		io.ReadAll(resp.Body)
 		resp.Body.Close()
-		return all
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
 	}
 	std := srv.Client().Transport.(*http.Transport)
 	std.ForceAttemptHTTP2 = false

@@ -133,6 +133,7 @@ func (l *link) start(ex *exchange) {
 	l.since = l.w.loop.Now()
 	if ex.upload == nil {
 		l.sentAll(ex)
+		l.startBehind()
 		return
 	}
 	ex.sending = true
@@ -144,6 +145,13 @@ func (l *link) start(ex *exchange) {
 		ex.upload.begin(l)
 	}
 	l.arm()
+}
+
+// startBehind sends another exchange behind those under way, if one waits that may be.
+func (l *link) startBehind() {
+	if next := l.t.behind(l); next != nil {
+		l.start(next)
+	}
 }
 
 func (l *link) traceStart(ex *exchange) {
@@ -384,6 +392,7 @@ func (l *link) finished() {
 		l.r.resp.Reset(l.flight[0].method)
 		l.since = l.w.loop.Now()
 		l.arm()
+		l.startBehind()
 	default:
 		l.free()
 	}

@@ -235,6 +235,22 @@ func (h *host) next(l *link) *exchange {
 	return ex
 }
 
+// behind takes an exchange that waits and may be sent behind those of a link, nil for none.
+func (t *Transport) behind(l *link) *exchange {
+	if t.Pipeline < 2 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ex := l.host.queue.head
+	if ex == nil || !ex.pipelines() || !slices.Contains(l.host.roomy, l) {
+		return nil
+	}
+	t.unqueue(ex)
+	t.assign(l, ex)
+	return ex
+}
+
 // release takes back a link that has answered everything: it gets the next exchange, or
 // is idle. It reports whether it is to be kept.
 func (t *Transport) release(l *link) (next *exchange, keep bool) {

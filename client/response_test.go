@@ -487,3 +487,57 @@ func TestCloseOfABody(t *testing.T) {
 		})
 	}
 }
+
+// With Pipeline, requests are sent behind others that are idempotent, in order; a POST waits
+// until the connection is its own.
+func TestPipeline(t *testing.T) {
+	for _, later := range []bool{false, true} { // than the connection is there
+		t.Run(fmt.Sprint("later=", later), func(t *testing.T) { onEngines(t, func(t *testing.T, tr *Transport) { pipeline(t, tr, later) }) })
+	}
+}
+
+func pipeline(t *testing.T, tr *Transport, later bool) {
+	tr.Pipeline, tr.MaxConnsPerHost = 4, 1
+	all := make(chan struct{})
+	s := scripted(t, func(s *scene) {
+		var paths []string
+		for range 4 {
+			paths = append(paths, s.request().URL.Path)
+		}
+		close(all) // four were sent before one was answered
+		for {
+			for _, path := range paths {
+				s.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path))
+			}
+			req := s.request()
+			if req == nil {
+				return
+			}
+			paths = []string{req.URL.Path}
+		}
+	})
+	c := &Client{Transport: tr}
+	var futures []*Future
+	for i := range 6 {
+		req, _ := http.NewRequest([]string{"GET", "POST"}[i/5], fmt.Sprint(s.url, "/", i), nil)
+		futures = append(futures, c.Go(req))
+		if i == 0 && later {
+			for end := time.Now().Add(5 * time.Second); s.requests() == "" && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	<-all
+	for i, f := range futures {
+		resp, err := f.Wait(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(resp.Body); string(b) != fmt.Sprint("/", i) {
+			t.Errorf("%d: %q", i, b)
+		}
+	}
+	if st := tr.Stats(); st.Dials != 1 || st.Requests != 6 {
+		t.Errorf("%+v", st)
+	}
+}
