@@ -143,7 +143,10 @@ func (c *Conn) token(op ring.Op) ring.Token { return ring.MakeToken(op, c.gen, c
 // into the future: the timer that is set already is looked at again when it fires.
 // On a connection that is closing it does nothing.
 func (c *Conn) SetDeadline(d time.Duration) {
-	if c.phase == phaseOpen {
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.deadline = 0; d > 0 {
 		c.setDeadline(d)
 	}
 }
@@ -152,11 +155,8 @@ func (c *Conn) SetDeadline(d time.Duration) {
 const farthest = 1 << 61
 
 func (c *Conn) setDeadline(d time.Duration) {
-	c.deadline = 0
-	if d > 0 {
-		c.deadline = c.loop.now + min(int64(d), farthest)
-		c.armTimer(c.deadline)
-	}
+	c.deadline = c.loop.now + min(int64(d), farthest)
+	c.armTimer(c.deadline)
 }
 
 func (c *Conn) armTimer(at int64) {

@@ -27,7 +27,7 @@ type Call interface {
 // callback has returned. There must be no other call of this connection.
 func (c *Conn) Call(call Call) {
 	c.flags |= flagCalling
-	c.loop.ready = append(c.loop.ready, pending{c.Handle(), call})
+	c.loop.ready = append(c.loop.ready, pending{c, c.gen, call})
 }
 
 // Start notes a call of the connection that somebody else runs, with the zero
@@ -39,11 +39,14 @@ func (c *Conn) Start(call Call, deliver bool) Started {
 	}
 	c.loop.started++
 	c.loop.spawned, c.loop.lastRun = true, c.loop.now
-	return Started{pending{c.Handle(), call}}
+	return Started{c.loop, pending{c, c.gen, call}}
 }
 
 // Started is a call that runs elsewhere.
-type Started struct{ p pending }
+type Started struct {
+	loop *Loop
+	p    pending
+}
 
 // Finish has the loop call Done. Any goroutine may call it, once; t is used to
 // tell the loop.
@@ -53,38 +56,44 @@ func (s Started) Finish(t *Task) {
 		l.lastRun = l.now
 		l.settle(s.p)
 	}
-	s.p.handle.loop.Post(t)
+	s.loop.Post(t)
 }
 
 // Cancel undoes Start, when the call is not going to be run. It is for the loop's
 // goroutine.
 func (s Started) Cancel() {
-	s.p.handle.loop.started--
-	if c := s.p.handle.Conn(); c != nil {
+	s.loop.started--
+	if c := s.p.conn(); c != nil {
 		c.flags &^= flagCalling
 	}
 }
 
 // Call has the loop run user code that belongs to no connection: Detached and Done get
 // nil. It is run as those of connections are, in order.
-func (l *Loop) Call(call Call) { l.ready = append(l.ready, pending{l.nobody(), call}) }
+func (l *Loop) Call(call Call) { l.ready = append(l.ready, pending{call: call}) }
 
 // Start notes a call that belongs to no connection and that somebody else runs, see
 // Conn.Start.
 func (l *Loop) Start(call Call) Started {
 	l.started++
 	l.spawned, l.lastRun = true, l.now
-	return Started{pending{l.nobody(), call}}
+	return Started{l, pending{call: call}}
 }
 
-// noSlot is no connection's.
-const noSlot = 1<<32 - 1
-
-func (l *Loop) nobody() Handle { return Handle{loop: l, slot: noSlot} }
-
+// pending is a call and the connection that it is for.
 type pending struct {
-	handle Handle
-	call   Call
+	c    *Conn // nil if it is for none
+	gen  uint32
+	call Call
+}
+
+// conn returns the connection, or nil when it is closed, or there is none. It is for the
+// loop's goroutine: slots stay where they are, but are used again.
+func (p *pending) conn() *Conn {
+	if c := p.c; c != nil && c.gen == p.gen && c.phase != phaseFree && c.phase != phaseStopping {
+		return c
+	}
+	return nil
 }
 
 // Lead is what ties user code to the leadership of its loop: the right to touch
@@ -254,7 +263,7 @@ func (l *Loop) comeBack(me *leader) bool {
 func (l *Loop) detach() {
 	p := l.current
 	l.current = pending{}
-	if c := p.handle.Conn(); c != nil || p.handle.slot == noSlot {
+	if c := p.conn(); c != nil || p.c == nil {
 		p.call.Detached(c)
 	}
 }
@@ -305,7 +314,7 @@ func (l *Loop) serve(me *leader) bool {
 		p := l.ready[l.served]
 		l.ready[l.served] = pending{}
 		l.served++
-		if c := p.handle.Conn(); p.handle.slot != noSlot && (c == nil || c.phase != phaseOpen) {
+		if c := p.conn(); p.c != nil && (c == nil || c.phase != phaseOpen) {
 			p.call.Done(c)
 			continue
 		}
@@ -350,7 +359,7 @@ func (l *Loop) ran(p pending, lead Lead, me *leader) {
 
 // settle ends a call and goes on with what its connection has received.
 func (l *Loop) settle(p pending) {
-	c := p.handle.Conn()
+	c := p.conn()
 	if c == nil {
 		p.call.Done(nil)
 		return

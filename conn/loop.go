@@ -228,7 +228,9 @@ func (l *Loop) calling(c *Conn) (depth int) {
 // returned also ends the connections of inner callbacks that never returned: they
 // panicked, and an outer one recovered.
 func (l *Loop) returned(depth int) {
-	l.abandonAbove(depth + 1)
+	if len(l.active) > depth+1 {
+		l.abandonAbove(depth + 1)
+	}
 	l.active = l.active[:depth]
 }
 
