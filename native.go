@@ -114,6 +114,7 @@ func (n *nativeCall) Detached(c *conn.Conn) {
 	n.meet(c)
 	n.seat.take(&n.w.srv.pool)
 	c.Mark(markHandling)
+	c.SetDeadline(n.w.lookAfter)
 	n.takeover.begin(n.w.srv, string(n.s.req.Method()), string(n.s.req.RawPath()))
 	n.w.srv.predict.blocked(routeOfNative(n.s.req.MethodID(), n.s.req.RawPath()), time.Now())
 }
@@ -150,6 +151,8 @@ func (n *nativeCall) Done(c *conn.Conn) {
 		s.serve(h, body)
 		if s.step == stepIdle { // it was refused
 			s.proceed(c)
+		} else {
+			w.rest(c, s)
 		}
 		return
 	}
@@ -223,6 +226,7 @@ func (s *session) call(h HandlerFunc, body []byte) {
 	n.seat.Store(counts)
 	n.started = s.c.Start(n, false)
 	s.c.Mark(markHandling)
+	s.c.SetDeadline(w.lookAfter)
 	if !w.srv.pool.run(n.runAway) {
 		n.returned = true // it does not run
 		w.putNative(n)

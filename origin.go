@@ -118,9 +118,15 @@ func (o *origin) endpoints(c *conn.Conn) (local, remote net.Addr) {
 
 // changed tells the hooks of a connection's new state.
 func (w *worker) changed(c *conn.Conn, state http.ConnState) {
-	if w.srv.ConnState == nil {
-		return
+	if w.srv.ConnState != nil {
+		tellChange(c, state)
 	}
+}
+
+// tellChange is not inlined, so that changed is.
+//
+//go:noinline
+func tellChange(c *conn.Conn, state http.ConnState) {
 	if o := c.Protocol().(*origin); o.peer != nil {
 		o.enter(state)
 	}

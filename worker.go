@@ -184,10 +184,10 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 		c.Mark(markStreaming)
 		w.restInStream(c, s)
 	case stepBusy:
-		if s.std != nil {
-			c.Mark(markHandling) // natives do where they take longer than a turn
+		if s.std != nil { // natives do both where they take longer than a turn
+			c.Mark(markHandling)
+			c.SetDeadline(w.lookAfter)
 		}
-		c.SetDeadline(w.lookAfter)
 	}
 }
 

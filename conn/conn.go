@@ -154,6 +154,9 @@ func (c *Conn) SetDeadline(d time.Duration) {
 // farthest is a time that is never reached, with room to add to it.
 const farthest = 1 << 61
 
+// setDeadline is not inlined, so that SetDeadline(0) is.
+//
+//go:noinline
 func (c *Conn) setDeadline(d time.Duration) {
 	c.deadline = c.loop.now + min(int64(d), farthest)
 	c.armTimer(c.deadline)
