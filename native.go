@@ -17,27 +17,30 @@ import (
 type nativeCall struct {
 	w       *worker
 	s       *session
-	x       Exchange
 	handler HandlerFunc
 	lead    conn.Lead
 	tls     *tls.ConnectionState
-	peer    atomic.Pointer[string] // once it is known; the descriptor may not stay the connection's
-	cred    atomic.Pointer[Credentials]
-	names   interned
-	lines   fieldLines
-
-	route    route
-	began    time.Time // on a goroutine
-	seat     seat
-	takeover takeover
-	channel  *Channel // that it has opened
-	origin   *origin
-	handle   conn.Handle
+	channel *Channel // that it has opened
 
 	returned bool
 	panicked any
 	stack    []byte
 
+	seat     seat
+	takeover takeover
+
+	// What meet notes, seldom needed; peer comes last.
+	origin *origin
+	handle conn.Handle
+	cred   atomic.Pointer[Credentials]
+	peer   atomic.Pointer[string] // the descriptor may not stay the connection's
+
+	x     Exchange
+	names interned
+	lines fieldLines
+
+	route   route
+	began   time.Time // on a goroutine
 	started conn.Started
 	finish  conn.Task
 }
@@ -56,9 +59,8 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 		n.x.n = n
 	}
 	n.s, n.handler = s, h
-	n.origin, n.handle = s.c.Protocol().(*origin), s.c.Handle()
 	if s.c.Secured() {
-		n.tls = n.origin.connectionState()
+		n.tls = s.c.Protocol().(*origin).connectionState()
 	}
 	n.x.begin(s, body)
 	return n
@@ -66,7 +68,10 @@ func (w *worker) takeNative(s *session, h HandlerFunc, body []byte) *nativeCall 
 
 func (w *worker) putNative(n *nativeCall) {
 	n.x.end()
-	n.s, n.tls, n.channel, n.origin = nil, nil, nil, nil
+	n.s = nil
+	if n.tls != nil || n.channel != nil {
+		n.tls, n.channel = nil, nil
+	}
 	if !n.returned {
 		n.panicked, n.stack = nil, nil
 	}
@@ -77,6 +82,7 @@ func (w *worker) putNative(n *nativeCall) {
 	if n.peer.Load() != nil {
 		n.peer.Store(nil)
 		n.cred.Store(nil)
+		n.origin, n.handle = nil, conn.Handle{}
 	}
 	if len(w.natives) < nativesKept {
 		w.natives = append(w.natives, n)
@@ -176,8 +182,9 @@ func (n *nativeCall) log(c *conn.Conn) {
 	n.w.srv.logPanic(peer, n.panicked, n.stack)
 }
 
-// meet notes who the peer is.
+// meet notes which connection it is, and who the peer is.
 func (n *nativeCall) meet(c *conn.Conn) {
+	n.origin, n.handle = c.Protocol().(*origin), c.Handle()
 	if cred := credentialsOf(c); cred != nil {
 		n.cred.Store(cred)
 	}
@@ -185,10 +192,10 @@ func (n *nativeCall) meet(c *conn.Conn) {
 	n.peer.Store(&peer)
 }
 
-// knows waits until it is known who the peer is. The handler may ask when the loop
-// has gone on without it; the loop, which knows the descriptor, then says so soon.
+// knows waits until meet has noted what it does. The handler may ask when the loop has
+// gone on without it; the loop, which knows the connection, then says so soon.
 func (n *nativeCall) knows() bool {
-	for range 1000 {
+	for range knowsTries {
 		if n.peer.Load() != nil {
 			return true
 		}
@@ -197,10 +204,17 @@ func (n *nativeCall) knows() bool {
 			n.lead.Continue()
 			return true
 		}
-		time.Sleep(100 * time.Microsecond)
+		time.Sleep(knowsEvery)
 	}
 	return false
 }
+
+// So often, for ten seconds in all, knows looks; it has something to see at once unless
+// the processors are very busy.
+const (
+	knowsEvery = 100 * time.Microsecond
+	knowsTries = int(10 * time.Second / knowsEvery)
+)
 
 // remoteAddr returns the address of the peer.
 func (n *nativeCall) remoteAddr() string {

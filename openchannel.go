@@ -249,6 +249,9 @@ func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandsh
 	if n.channel != nil {
 		return nil, http.ErrHijacked
 	}
+	if !n.knows() {
+		return nil, fmt.Errorf("%w: its event loop stands still", ErrNoChannel)
+	}
 	lines := slices.Clone(x.header)
 	ch := newChannel(n.w, n.origin, n.handle, opts, events, hs, lines)
 	ch.remote, ch.lead = x.RemoteAddr(), n.lead
