@@ -412,6 +412,13 @@ func (x *Exchange) answer() (last bool) {
 	req := &s.req
 	method := req.MethodID()
 	x.close = x.close || !s.keepAlive() || http1.LeavesHTTP(method, x.status)
+	if x.isPlain() {
+		n := len(x.header) + len(x.out)
+		buf := s.w.appendOK(s.c.Reserve(n+len(s.w.srv.Name)+headRoom), len(x.out), x.header)
+		s.c.Commit(append(buf, x.out...))
+		s.w.count.Responses.Class2xx++
+		return false
+	}
 	framing := http1.ResponseFraming(method, req.Minor(), x.status, int64(len(x.out)))
 	kind := ""
 	if x.has&hasContentType == 0 && len(x.out) > 0 && http1.BodyAllowed(http1.GET, x.status) {
@@ -442,6 +449,14 @@ func (x *Exchange) answer() (last bool) {
 	return x.close
 }
 
+// isPlain reports whether the answer is like most: see appendOK.
+func (x *Exchange) isPlain() bool {
+	req := &x.s.req
+	return x.status == http.StatusOK && x.has == hasContentType && !x.close &&
+		req.Minor() > 0 && req.MethodID() != http1.HEAD &&
+		len(x.header)+len(x.out)+len(x.s.w.srv.Name)+headRoom <= maxAnswer
+}
+
 const (
 	headRoom  = 512      // status line, Date and the fields about framing
 	maxAnswer = 64 << 10 // the most that is gathered for one send
@@ -460,12 +475,7 @@ func (x *Exchange) appendStart(dst []byte) []byte {
 
 func (x *Exchange) appendHead(dst []byte, framing http1.Framing, kind string) []byte {
 	s := x.s
-	if x.status == http.StatusOK && x.has&(hasServer|hasDate) == 0 {
-		dst = s.w.appendOK(dst)
-	} else {
-		dst = x.appendStart(dst)
-	}
-	dst = append(dst, x.header...)
+	dst = append(x.appendStart(dst), x.header...)
 	if kind != "" {
 		dst = http1.AppendField(dst, "Content-Type", kind)
 	}

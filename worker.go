@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"math"
+	"net/http"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -52,7 +54,7 @@ type worker struct {
 
 	wall   time.Time // at wallAt on the loop's clock
 	wallAt int64
-	okHead []byte // of a 200 at that time
+	okHead []byte // of a 200 with content at that time, up to its length
 
 	headerTimeout, readTimeout, idleTimeout, lookAfter time.Duration
 }
@@ -86,18 +88,32 @@ func newWorker(srv *Server) (*worker, error) {
 
 // now returns the time of day, which is read ten times a second at most.
 func (w *worker) now() time.Time {
-	if at := w.loop.Now(); at-w.wallAt >= int64(100*time.Millisecond) {
-		w.wall, w.wallAt = time.Now(), at
-		w.okHead = appendStart(w.okHead[:0], 200, w.srv.Name, w.wall)
-	}
+	w.lookAtClock()
 	return w.wall
 }
 
-// appendOK appends the beginning of nearly every answer, which is made ten times
-// a second: status line, Server and Date.
-func (w *worker) appendOK(dst []byte) []byte {
-	w.now()
-	return append(dst, w.okHead...)
+func (w *worker) lookAtClock() {
+	if at := w.loop.Now(); at-w.wallAt >= int64(100*time.Millisecond) {
+		w.readClock(at)
+	}
+}
+
+func (w *worker) readClock(at int64) {
+	w.wall, w.wallAt = time.Now(), at
+	w.okHead = appendStart(w.okHead[:0], http.StatusOK, w.srv.Name, w.wall)
+	w.okHead = append(w.okHead, "Content-Length: "...)
+}
+
+// appendOK appends the head of nearly every answer: a 200 with content of a length, and
+// header fields that say of which type it is. What it begins with, up to that length, is
+// made ten times a second.
+func (w *worker) appendOK(dst []byte, length int, header []byte) []byte {
+	w.lookAtClock()
+	dst = append(dst, w.okHead...)
+	dst = strconv.AppendUint(dst, uint64(length), 10)
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, header...)
+	return append(dst, "\r\n"...)
 }
 
 // drain begins a graceful stop: idle connections are closed, the others when
