@@ -58,6 +58,7 @@ type session struct {
 
 	step  step
 	timed bool // the deadline for the head is set
+	slow  bool // the head was not complete after slowHead
 	last  bool // the body cannot be read to its end: the connection ends with the answer
 }
 
@@ -235,7 +236,7 @@ func (s *session) finished(last bool) {
 		s.w.changed(s.c, http.StateIdle)
 	}
 	s.c.SetDeadline(0) // it was for the handler
-	s.step, s.timed, s.last = stepIdle, false, false
+	s.step, s.timed, s.slow, s.last = stepIdle, false, false, false
 	s.std = nil
 	s.req.Reset()
 	s.head, s.content = s.head[:0], s.content[:0]

@@ -26,6 +26,10 @@ const (
 	sparesKept  = 256
 	contentKept = 64 << 10
 
+	// slowHead is for how long a client may send the head of a request before nobody
+	// hurries for it any more: what it sends then may wait for conn.DozeTime.
+	slowHead = time.Second
+
 	// lookAfter is how often a connection is looked at whose handler takes long: the
 	// client may be gone, and nothing says so while input is not received.
 	lookAfter = 5 * time.Second
@@ -186,10 +190,7 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 		c.SetDeadline(w.idleTimeout)
 	case stepHead:
 		c.Mark(markReading)
-		if !s.timed {
-			s.timed = true
-			c.SetDeadline(w.headerTimeout)
-		}
+		w.restInHead(c, s)
 	case stepBody:
 		c.Mark(markReading)
 		w.restInBody(c)
@@ -205,6 +206,34 @@ func (w *worker) rest(c *conn.Conn, s *session) {
 			c.SetDeadline(w.lookAfter)
 		}
 	}
+}
+
+// restInHead leaves a connection alone of which a part of a head has arrived. A client
+// that takes long over the rest gets less attention after a while.
+func (w *worker) restInHead(c *conn.Conn, s *session) {
+	switch {
+	case s.slow:
+		c.Doze()
+	case !s.timed:
+		s.timed = true
+		if w.headerTimeout == 0 || w.headerTimeout > slowHead {
+			c.SetDeadline(slowHead)
+		} else {
+			c.SetDeadline(w.headerTimeout)
+		}
+	}
+}
+
+// lateHead is called when a head is not complete by its deadline, and reports whether
+// that was but the first.
+func (w *worker) lateHead(c *conn.Conn, s *session) bool {
+	if s.slow || w.headerTimeout != 0 && w.headerTimeout <= slowHead {
+		return false
+	}
+	s.slow = true
+	c.Doze()
+	c.SetDeadline(max(0, w.headerTimeout-slowHead))
+	return true
 }
 
 // restInBody leaves a connection alone whose body is being gathered.
@@ -307,6 +336,7 @@ func (w *worker) Timeout(c *conn.Conn) {
 		s.streamEnded(os.ErrDeadlineExceeded)
 	case s.step == stepDrain:
 		s.drained(true) // which closes
+	case s.step == stepHead && w.lateHead(c, s):
 	case s.step == stepBody && w.streamsStalled():
 		if s.beginStream(false) {
 			w.rest(c, s)
@@ -410,7 +440,7 @@ func (w *worker) recycle(s *session) {
 	s.c = nil
 	s.req.Reset()
 	s.std, s.channel = nil, nil
-	s.step, s.timed, s.last = stepIdle, false, false
+	s.step, s.timed, s.slow, s.last = stepIdle, false, false, false
 	s.head, s.content = s.head[:0], s.content[:0]
 	if len(w.spares) < sparesKept {
 		w.spares = append(w.spares, s)

@@ -41,6 +41,7 @@ func (c *Conn) finish(how flag) {
 	if c.phase != phaseOpen {
 		return
 	}
+	c.rouse()
 	c.closingBegins()
 	c.phase = phaseFlushing
 	c.deadline = 0
@@ -106,6 +107,7 @@ func (c *Conn) stop(err error) {
 			defer done(-1, nil, err)
 		}
 	}
+	c.rouse()
 	c.over(err)
 	c.phase = phaseStopping
 	if err == nil && c.secured != nil {

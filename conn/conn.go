@@ -48,6 +48,8 @@ const (
 	flagFailed                      // it takes no output any more and is about to be stopped
 	flagLater                       // is in Loop.later or Loop.due
 	flagOpening                     // the layer may have more to open
+	flagDrowsy                      // is to doze instead of receiving
+	flagDozing                      // is in the dorm
 
 	flagsIdle    = flagQuiet | flagParked
 	flagsNoInput = flagHeld | flagCalling | flagLater // input is kept

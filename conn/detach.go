@@ -26,6 +26,7 @@ func (c *Conn) Detach(done func(fd int, rest []byte, err error)) {
 		l.detaching = make(map[uint32]func(int, []byte, error))
 	}
 	l.detaching[c.slot] = done
+	c.rouse()
 	c.cancelInput()
 	c.detachIfQuiet()
 }

@@ -35,6 +35,9 @@ func (l *Loop) Parking() (n int) {
 	return n
 }
 
+// Dozing returns how many connections doze.
+func (l *Loop) Dozing() int { return l.dorm.n }
+
 // Home returns which leader is the home.
 func (l *Loop) Home() uint64 { return l.home.Load() >> 1 }
 

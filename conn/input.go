@@ -31,9 +31,12 @@ func (c *Conn) wantsInput() bool {
 }
 
 // receive arms a receive where one is wanted and none is there, or a poll where the
-// connection is parked.
+// connection is parked, or has it doze.
 func (c *Conn) receive() {
-	if c.flags&(flagReceiving|flagStarved|flagPolling) != 0 || !c.wantsInput() {
+	if c.flags&(flagReceiving|flagStarved|flagPolling|flagDozing) != 0 || !c.wantsInput() {
+		return
+	}
+	if c.flags&flagDrowsy != 0 && c.doze() {
 		return
 	}
 	if c.flags&flagParked != 0 {
@@ -171,7 +174,7 @@ func (c *Conn) consumed(buf []byte, n int) {
 
 func (c *Conn) data(in []byte) int {
 	depth := c.loop.calling(c)
-	c.flags = c.flags&^(flagAgain|flagsIdle) | flagDelivering
+	c.flags = c.flags&^(flagAgain|flagsIdle|flagDrowsy) | flagDelivering
 	n := c.proto.Data(c, in)
 	for c.flags&flagHanded != 0 {
 		c.flags &^= flagHanded

@@ -113,6 +113,7 @@ type Loop struct {
 
 	trimmer   wheel.Timer
 	sweeper   sweeper
+	dorm      dorm
 	detaching map[uint32]func(int, []byte, error) // what to tell, by slot
 
 	listeners []*Listener // by slot, nil where one has ended
@@ -164,6 +165,7 @@ func NewLoop(cfg Config) *Loop {
 		l.inputLimit = DefaultInputLimit
 	}
 	l.sweeper.after = parkAfter(cfg)
+	_, l.dorm.closed = cfg.Ring.(interface{ Simulated() }) // its descriptors are none
 	l.now = l.clock()
 	l.wheel.Advance(l.now)
 	return l
@@ -295,6 +297,8 @@ func (l *Loop) end() {
 		l.broken = l.ring.Enter(0) // submits the closes of the last turn
 	}
 	l.wheel.Cancel(&l.trimmer)
+	l.wheel.Cancel(&l.dorm.timer)
+	l.dorm.close()
 	if l.watch {
 		dog.remove(l)
 	}
@@ -514,6 +518,8 @@ func (l *Loop) fireTimers() {
 		switch {
 		case t == &l.sweeper.timer:
 			l.sweep()
+		case t == &l.dorm.timer:
+			l.lookAtDorm()
 		case t == &l.trimmer:
 			l.trim()
 		case t.Key == timerKey:
