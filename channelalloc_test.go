@@ -47,6 +47,32 @@ func TestEchoDoesNotAllocate(t *testing.T) {
 	})
 }
 
+// Nor does one that comes compressed, and goes back so: what it takes is there for the next.
+func TestCompressedEchoDoesNotAllocate(t *testing.T) {
+	if check.Enabled {
+		t.Skip("checks allocate")
+	}
+	eachKind(t, func(t *testing.T, e engine) {
+		echo := Events{Message: func(ch *Channel, m wsock.Message) { ch.Send(m) }}
+		s := serve(t, e, &Server{Handler: HandlerFunc(func(x *Exchange) { x.OpenChannel(echo) }), Loops: 1})
+		fd := connectSockets(t, s.addr, 1, deflateOffer)[0]
+		const messages = 2000
+		frame, buf := deflatedFrame(pattern(1<<10)), make([]byte, 2<<10)
+		n := mallocs(func() {
+			for range messages {
+				ringtest.Write(t, fd, frame)
+				if n, err := unix.Read(fd, buf); n <= 0 || n > 1<<10 || buf[0] != frame[0] {
+					t.Fatalf("%d bytes, %v", n, err)
+				}
+			}
+		})
+		t.Logf("%d allocations for %d messages", n, messages)
+		if n > messages/10 {
+			t.Errorf("%d allocations for %d messages", n, messages)
+		}
+	})
+}
+
 // A broadcast costs no allocation for each member that has nothing waiting.
 func TestBroadcastDoesNotAllocateForMembers(t *testing.T) {
 	if check.Enabled {
@@ -76,12 +102,23 @@ func TestBroadcastDoesNotAllocateForMembers(t *testing.T) {
 	})
 }
 
-// connectSockets opens n WebSockets, bare descriptors, and has one message answered on each.
-func connectSockets(t *testing.T, addr string, n int) (fds []int) {
+// deflateOffer is what browsers say.
+const deflateOffer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+
+// deflatedFrame returns a message as a client sends it compressed.
+func deflatedFrame(text string) []byte {
+	var enc wsock.Encoder
+	enc.Init(true, wsock.Compression{Enabled: true, ServerNoTakeover: true, ClientNoTakeover: true})
+	return enc.AppendMessage(nil, Text(text), new(wsock.Deflater), testMask)
+}
+
+// connectSockets opens n WebSockets, bare descriptors, with more fields in their requests,
+// and has one message answered on each.
+func connectSockets(t *testing.T, addr string, n int, more ...string) (fds []int) {
 	t.Helper()
 	port := netip.MustParseAddrPort(addr)
 	fields := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + wsKey}
-	request := []byte(ask("GET", "/", fields...))
+	request := []byte(ask("GET", "/", append(fields, more...)...))
 	frame := wsock.AppendMessage(nil, Text("hello"), testMask)
 	buf := make([]byte, 8<<10)
 	fds = make([]int, 0, n)

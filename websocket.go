@@ -58,28 +58,52 @@ func (w *worker) wsConfig(maxMessage int) *wsock.Config {
 	return conf
 }
 
-// messageBuffers lends memory to messages that come in parts.
-type messageBuffers struct{ free [][]byte }
+// messageBuffers lends memory to messages that come in parts, or compressed.
+type messageBuffers struct{ small, large bufferPool }
+
+// bufferPool has buffers of one size.
+type bufferPool [][]byte
 
 const (
-	messageBuffer      = 16 << 10
-	messageBuffersKept = 64
+	smallBuffer        = 2 << 10
+	largeBuffer        = 16 << 10
+	messageBuffersKept = 64 // of each size
 )
 
 // Take implements wsock.Buffers.
 func (p *messageBuffers) Take(n int) []byte {
-	if last := len(p.free) - 1; last >= 0 && n <= messageBuffer {
-		b := p.free[last]
-		p.free = p.free[:last]
-		return b
+	switch {
+	case n <= smallBuffer:
+		return p.small.take(smallBuffer)
+	case n <= largeBuffer:
+		return p.large.take(largeBuffer)
 	}
-	return make([]byte, 0, max(n, min(messageBuffer, 2*n)))
+	return make([]byte, 0, n)
 }
 
 // Put implements wsock.Buffers.
 func (p *messageBuffers) Put(b []byte) {
-	if cap(b) == messageBuffer && len(p.free) < messageBuffersKept {
-		p.free = append(p.free, b[:0])
+	switch cap(b) {
+	case smallBuffer:
+		p.small.put(b)
+	case largeBuffer:
+		p.large.put(b)
+	}
+}
+
+func (p *bufferPool) take(size int) []byte {
+	last := len(*p) - 1
+	if last < 0 {
+		return make([]byte, 0, size)
+	}
+	b := (*p)[last]
+	*p = (*p)[:last]
+	return b
+}
+
+func (p *bufferPool) put(b []byte) {
+	if len(*p) < messageBuffersKept {
+		*p = append(*p, b[:0])
 	}
 }
 
