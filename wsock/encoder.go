@@ -7,14 +7,14 @@ import "slices"
 // nothing but the window, if the context is taken over. It is not safe for concurrent
 // use; its frames have to be sent in the order they were encoded in.
 type Encoder struct {
-	window   *window // nil without takeover
-	bits     uint8
-	compress bool
+	window *window // nil without takeover
+	agreed Compression
+	bits   uint8 // of the window that the peer inflates with
 }
 
 // Init makes e ready for the first message. client tells the side.
 func (e *Encoder) Init(client bool, agreed Compression) {
-	*e = Encoder{compress: agreed.Enabled}
+	*e = Encoder{agreed: agreed}
 	if !agreed.Enabled {
 		return
 	}
@@ -24,12 +24,15 @@ func (e *Encoder) Init(client bool, agreed Compression) {
 	}
 }
 
+// Agreed returns what e was made ready with.
+func (e *Encoder) Agreed() Compression { return e.agreed }
+
 // AppendMessage appends m to dst, in one frame. It is compressed by z if that has been
 // agreed on, z is not nil, m is long enough and gets shorter by it. The data of a Text
 // must be UTF-8, which is not checked. 32 bytes more room than the data has are enough for
 // dst to stay where it is.
 func (e *Encoder) AppendMessage(dst []byte, m Message, z *Deflater, mask Mask) []byte {
-	if z == nil || !e.compress || !z.worth(len(m.Data)) {
+	if z == nil || !e.agreed.Enabled || !z.worth(len(m.Data)) {
 		return AppendMessage(dst, m, mask)
 	}
 	var dict []byte
@@ -93,7 +96,7 @@ func Prepare(m Message, z *Deflater) *Prepared {
 // the same slice for all who have agreed on compression, and another one for all
 // others: those who have not, and those whose window is shorter than the message.
 func (e *Encoder) Frame(p *Prepared) []byte {
-	if !e.compress || p.compressed == nil || e.bits < maxWindowBits && p.length > 1<<e.bits {
+	if !e.agreed.Enabled || p.compressed == nil || e.bits < maxWindowBits && p.length > 1<<e.bits {
 		return p.plain
 	}
 	e.sent(p.plain[len(p.plain)-p.length:])

@@ -100,18 +100,3 @@ func cutQuoted(s string) (value, rest string, ok bool) {
 	}
 	return "", "", false
 }
-
-// Append appends e to dst as it stands in Sec-WebSocket-Extensions. Names and values
-// must be tokens, which is not checked.
-func (e *extension) Append(dst []byte) []byte {
-	dst = append(dst, e.Name...)
-	for _, p := range e.Params {
-		dst = append(dst, "; "...)
-		dst = append(dst, p.Name...)
-		if p.HasValue {
-			dst = append(dst, '=')
-			dst = append(dst, p.Value...)
-		}
-	}
-	return dst
-}

@@ -218,3 +218,18 @@ func repeat(b byte, n int) string { return string(bytes.Repeat([]byte{b}, n)) }
 
 // stateless is compression without takeover of the context.
 var stateless = Compression{Enabled: true, ServerNoTakeover: true, ClientNoTakeover: true}
+
+// Append appends e to dst as it stands in Sec-WebSocket-Extensions. Names and values
+// must be tokens, which is not checked.
+func (e *extension) Append(dst []byte) []byte {
+	dst = append(dst, e.Name...)
+	for _, p := range e.Params {
+		dst = append(dst, "; "...)
+		dst = append(dst, p.Name...)
+		if p.HasValue {
+			dst = append(dst, '=')
+			dst = append(dst, p.Value...)
+		}
+	}
+	return dst
+}

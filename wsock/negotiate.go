@@ -122,7 +122,8 @@ func (o *CompressionOptions) accept(offer *deflateParams) (agreed Compression, a
 		ServerBits:       windowBits(o.ServerBits),
 		ClientBits:       maxWindowBits,
 	}
-	e := extension{Name: permessageDeflate}
+	var room [paramsRoom]byte
+	dst := append(room[:0], permessageDeflate...)
 	if offer.serverBits != 0 {
 		agreed.ServerBits = min(agreed.ServerBits, offer.serverBits)
 	}
@@ -132,49 +133,54 @@ func (o *CompressionOptions) accept(offer *deflateParams) (agreed Compression, a
 	if limit := windowBits(o.ClientBits); limit < agreed.ClientBits {
 		if offer.clientBitsPresent {
 			agreed.ClientBits = limit
-			e.addBits(clientMaxBits, limit)
+			dst = appendBits(dst, clientMaxBits, limit)
 		} else {
 			agreed.ClientNoTakeover = true
 		}
 	}
 	if agreed.ServerNoTakeover {
-		e.add(serverNoTakeover)
+		dst = appendParam(dst, serverNoTakeover)
 	}
 	if agreed.ClientNoTakeover {
-		e.add(clientNoTakeover)
+		dst = appendParam(dst, clientNoTakeover)
 	}
 	if offer.serverBits != 0 || agreed.ServerBits < maxWindowBits {
-		e.addBits(serverMaxBits, agreed.ServerBits)
+		dst = appendBits(dst, serverMaxBits, agreed.ServerBits)
 	}
-	return agreed, string(e.Append(nil))
+	return agreed, string(dst)
 }
 
-func (e *extension) add(name string) {
-	e.Params = append(e.Params, param{Name: name})
+// paramsRoom is enough for the extension with all its parameters.
+const paramsRoom = 128
+
+// appendParam appends a parameter without a value to an extension.
+func appendParam(dst []byte, name string) []byte {
+	return append(append(dst, "; "...), name...)
 }
 
-func (e *extension) addBits(name string, bits uint8) {
-	e.Params = append(e.Params, param{Name: name, Value: strconv.Itoa(int(bits)), HasValue: true})
+// appendBits appends a parameter that says how large a window is.
+func appendBits(dst []byte, name string, bits uint8) []byte {
+	return strconv.AppendUint(append(appendParam(dst, name), '='), uint64(bits), 10)
 }
 
 // Offer returns the value of Sec-WebSocket-Extensions in a client's request.
 func (o *CompressionOptions) Offer() string {
-	e := extension{Name: permessageDeflate}
+	dst := append(make([]byte, 0, paramsRoom), permessageDeflate...)
 	if !o.ServerTakeover {
-		e.add(serverNoTakeover)
+		dst = appendParam(dst, serverNoTakeover)
 	}
 	if !o.ClientTakeover {
-		e.add(clientNoTakeover)
+		dst = appendParam(dst, clientNoTakeover)
 	}
 	if bits := windowBits(o.ServerBits); bits < maxWindowBits {
-		e.addBits(serverMaxBits, bits)
+		dst = appendBits(dst, serverMaxBits, bits)
 	}
 	if bits := windowBits(o.ClientBits); bits < maxWindowBits {
-		e.addBits(clientMaxBits, bits)
+		dst = appendBits(dst, clientMaxBits, bits)
 	} else {
-		e.add(clientMaxBits)
+		dst = appendParam(dst, clientMaxBits)
 	}
-	return string(e.Append(nil))
+	return string(dst)
 }
 
 // Check checks the server's answer to [CompressionOptions.Offer], for a client. values
