@@ -83,14 +83,14 @@ func (ch *Channel) launch(c *conn.Conn) { ch.callback.launch(c) }
 // launch runs the callback on the loop, or on a goroutine where it is going to block. c
 // is nil when the connection is gone.
 func (b *callback) launch(c *conn.Conn) {
-	ch, srv := b.ch, b.ch.w.srv
+	ch, srv := b.ch, b.ch.origin.srv
 	b.away = srv.Mode == Goroutine || srv.Mode == Auto && ch.route != noRoute && srv.predict.blocks(ch.route)
 	if b.away && b.spawn(c) {
 		return
 	}
 	b.away = false
 	if c == nil {
-		ch.w.loop.Call(b)
+		ch.origin.loop.Call(b)
 		return
 	}
 	c.Call(b)
@@ -100,11 +100,11 @@ func (b *callback) launch(c *conn.Conn) {
 func (b *callback) spawn(c *conn.Conn) bool {
 	b.seat.Store(counts)
 	if c == nil {
-		b.started = b.ch.w.loop.Start(b)
+		b.started = b.ch.origin.loop.Start(b)
 	} else {
 		b.started = c.Start(b, false)
 	}
-	srv := b.ch.w.srv
+	srv := b.ch.origin.srv
 	if srv.Mode == Goroutine {
 		// There is nobody to tell that there are too many, and on the loop it would
 		// be in the way of all: it waits, as one of each channel may.
@@ -123,7 +123,7 @@ func (b *callback) runAway() {
 	b.began = time.Now()
 	defer func() {
 		if b.ch.route != noRoute {
-			b.ch.w.srv.predict.took(b.ch.route, time.Since(b.began))
+			b.ch.origin.srv.predict.took(b.ch.route, time.Since(b.began))
 		}
 		b.started.Finish(&b.finish)
 	}()
@@ -133,7 +133,7 @@ func (b *callback) runAway() {
 // Run implements conn.Call.
 func (b *callback) Run(lead conn.Lead) {
 	ch := b.ch
-	defer b.seat.leave(&ch.w.srv.pool)
+	defer b.seat.leave(&ch.origin.srv.pool)
 	if b.last {
 		ch.tellEnd()
 		return
@@ -150,7 +150,7 @@ func (b *callback) Run(lead conn.Lead) {
 // end is deferred until the user's code is over, however it ends.
 func (b *callback) end() {
 	if !b.returned {
-		b.ch.w.srv.logPanic(b.ch.remote, recover(), debug.Stack())
+		b.ch.origin.srv.logPanic(b.ch.remote, recover(), debug.Stack())
 	}
 	if b.ch.exit() {
 		b.ch.tellEnd()
@@ -228,7 +228,7 @@ func (ch *Channel) protect(f func(*Channel)) {
 	returned := false
 	defer func() {
 		if !returned {
-			ch.w.srv.logPanic(ch.remote, recover(), debug.Stack())
+			ch.origin.srv.logPanic(ch.remote, recover(), debug.Stack())
 		}
 	}()
 	f(ch)
@@ -249,7 +249,7 @@ func (b *callback) tellInflated(ch *Channel) {
 
 // Detached implements conn.Call.
 func (b *callback) Detached(*conn.Conn) {
-	ch, srv := b.ch, b.ch.w.srv
+	ch, srv := b.ch, b.ch.origin.srv
 	b.seat.take(&srv.pool)
 	ch.mu.Lock()
 	left := ch.left
@@ -263,7 +263,7 @@ func (b *callback) Detached(*conn.Conn) {
 
 // Done implements conn.Call.
 func (b *callback) Done(c *conn.Conn) {
-	ch, w := b.ch, b.ch.w
+	ch, w := b.ch, b.ch.origin.worker
 	b.seat.leave(&w.srv.pool)
 	b.takeover.end(w.srv, "")
 	last, err, failed := b.last, b.err, b.ran && !b.returned

@@ -18,43 +18,58 @@ import (
 // Its methods may be called by any goroutine, also when it is over: then they do
 // nothing or return [ErrChannelClosed], and never touch another request.
 type Channel struct {
-	w      *worker
-	origin *origin
+	origin *origin // which has the worker
 	handle conn.Handle
 	events Events
 	opts   *ChannelOptions
 	remote string
-	route  route
 	ws     *webSocket  // nil for HTTP
 	stream *httpStream // nil for a WebSocket
-	value  any         // under mu
 
 	mu      sync.Mutex
-	lead    conn.Lead // of the user's code that runs
-	phase   channelPhase
-	running bool          // the handler that opened the channel runs, or a callback
-	left    bool          // and has given the lead away
-	greeted bool          // Open was called, or is about to be
-	parted  bool          // Close was called, or is about to be
-	posted  bool          // task is on its way
-	full    bool          // Drained is due when there is room again
-	head    []byte        // of the answer, as long as it waits
-	pending [][]byte      // what the connection has not taken yet, behind that
-	waiting int           // what it counts for, see pieceCost
-	coming  int           // bytes of messages that are being compressed
+	value   *any          // of SetValue, which few call
+	lead    conn.Lead     // of the user's code that runs
+	queue   *channelQueue // what waits, nil when nothing does
+	ending  *ending       // nil until that begins, or somebody asks
 	unsent  int           // bytes the connection has not sent, when that was last looked at
-	room    chan struct{} // closed when there is room, nil when nobody waits
-	done    chan struct{} // closed when it is over, nil when nobody asked
-	why     wsock.CloseInfo
-	task    conn.Task
+	phase   channelPhase
+	running bool // the handler that opened the channel runs, or a callback
+	left    bool // and has given the lead away
+	greeted bool // Open was called, or is about to be
+	parted  bool // Close was called, or is about to be
+	full    bool // Drained is due when there is room again
 
 	// The rest is the loop's.
-	callback *callback // that runs, or is about to
-	opened   bool      // the handler that opened the channel is over
-	drain    bool      // Drained is to be called
-	held     bool      // by Pause
-	ended    bool      // Close was called, or is about to be
-	groups   []*members
+	opened   bool // the handler that opened the channel is over
+	drain    bool // Drained is to be called
+	held     bool // by Pause
+	pinged   bool // a Ping waits for a sign of life
+	ended    bool // Close was called, or is about to be
+	route    route
+	callback *callback   // that runs, or is about to
+	groups   *membership // the first of them
+}
+
+// ending is how a channel ends.
+type ending struct {
+	done chan struct{} // closed when it is over, nil when nobody asked
+	why  wsock.CloseInfo
+}
+
+// needEnding returns what is known of the channel's end, to be changed; mu is held.
+func (ch *Channel) needEnding() *ending {
+	if ch.ending == nil {
+		ch.ending = new(ending)
+	}
+	return ch.ending
+}
+
+// why returns how the channel ends, as far as that is known; mu is held.
+func (ch *Channel) why() wsock.CloseInfo {
+	if ch.ending == nil {
+		return wsock.CloseInfo{}
+	}
+	return ch.ending.why
 }
 
 type channelPhase uint8
@@ -205,7 +220,7 @@ func (ch *Channel) Protocol() string {
 	if ch.ws == nil {
 		return ""
 	}
-	return ch.ws.protocol
+	return ch.ws.protocol()
 }
 
 // RemoteAddr returns the address of the peer, "host:port", or "" when it is unknown.
@@ -215,34 +230,38 @@ func (ch *Channel) RemoteAddr() string { return ch.remote }
 func (ch *Channel) SetValue(v any) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	ch.value = v
+	ch.value = &v
 }
 
 // Value returns what SetValue was given last.
 func (ch *Channel) Value() any {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.value
+	if ch.value == nil {
+		return nil
+	}
+	return *ch.value
 }
 
 // Done returns a channel that is closed when this one is over. CloseInfo then says why.
 func (ch *Channel) Done() <-chan struct{} {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.done == nil {
-		ch.done = make(chan struct{})
+	end := ch.needEnding()
+	if end.done == nil {
+		end.done = make(chan struct{})
 		if ch.phase == channelOver {
-			close(ch.done)
+			close(end.done)
 		}
 	}
-	return ch.done
+	return end.done
 }
 
 // CloseInfo returns how the channel has ended, once Done is closed.
 func (ch *Channel) CloseInfo() wsock.CloseInfo {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.why
+	return ch.why()
 }
 
 // Queued returns how many bytes wait to be sent, about.
@@ -273,7 +292,7 @@ func (ch *Channel) closeLocked(code wsock.CloseCode, reason string) {
 		code = wsock.CloseInternalError
 	}
 	ch.phase = channelClosing
-	ch.why = wsock.CloseInfo{Code: code, Reason: reason}
+	ch.needEnding().why = wsock.CloseInfo{Code: code, Reason: reason}
 	ch.wakeSenders()
 	ch.post()
 }
@@ -291,9 +310,8 @@ func (ch *Channel) abort(err error) {
 		return
 	}
 	ch.phase = channelAborting
-	ch.head, ch.pending, ch.waiting = nil, nil, 0
-	ch.wakeSenders()
-	ch.w.loop.Do(func(*conn.Loop) {
+	ch.clearQueue()
+	ch.origin.loop.Do(func(*conn.Loop) {
 		if c := ch.conn(); c != nil {
 			c.Abort(err)
 		}
@@ -312,7 +330,7 @@ func (ch *Channel) setHeld(held bool) {
 	if ch.ws == nil {
 		return
 	}
-	ch.w.loop.Do(func(*conn.Loop) {
+	ch.origin.loop.Do(func(*conn.Loop) {
 		c := ch.conn()
 		if c == nil || ch.held == held {
 			return

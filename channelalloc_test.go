@@ -112,14 +112,19 @@ func deflatedFrame(text string) []byte {
 	return enc.AppendMessage(nil, Text(text), new(wsock.Deflater), testMask)
 }
 
-// connectSockets opens n WebSockets, bare descriptors, with more fields in their requests,
-// and has one message answered on each.
+// connectSockets opens n WebSockets, bare descriptors, and has one message answered on each.
 func connectSockets(t *testing.T, addr string, n int, more ...string) (fds []int) {
+	t.Helper()
+	return connectSocketsWith(t, addr, n, wsock.AppendMessage(nil, Text("hello"), testMask), more...)
+}
+
+// connectSocketsWith is connectSockets with the frame of that message, and more fields in the
+// request.
+func connectSocketsWith(t *testing.T, addr string, n int, frame []byte, more ...string) (fds []int) {
 	t.Helper()
 	port := netip.MustParseAddrPort(addr)
 	fields := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + wsKey}
 	request := []byte(ask("GET", "/", append(fields, more...)...))
-	frame := wsock.AppendMessage(nil, Text("hello"), testMask)
 	buf := make([]byte, 8<<10)
 	fds = make([]int, 0, n)
 	t.Cleanup(func() {

@@ -49,7 +49,8 @@ func (ch *Channel) write(c *conn.Conn, m wsock.Message, last bool) {
 // look is called when something was queued, or the channel is to be closed.
 func (ch *Channel) look(*conn.Loop) {
 	ch.mu.Lock()
-	ch.posted = false
+	ch.queue.posted = false
+	ch.freeQueue()
 	ch.mu.Unlock()
 	if c := ch.conn(); c != nil && !c.Closing() {
 		ch.handOver(c)
@@ -60,12 +61,12 @@ func (ch *Channel) look(*conn.Loop) {
 // of it comes the end, if that is wanted.
 func (ch *Channel) handOver(c *conn.Conn) {
 	ch.mu.Lock()
-	if ch.head != nil {
-		c.Write(ch.head)
-		ch.head = nil
-	}
-	for share := ch.share(); len(ch.pending) > 0 && c.Queued() < share; {
-		c.Write(ch.takePending())
+	if b := ch.queue; !b.empty() {
+		c.Write(b.head)
+		b.head = nil
+		for share := ch.share(); len(b.pending) > 0 && c.Queued() < share; {
+			c.Write(b.take())
+		}
 	}
 	ch.unsent = c.Queued()
 	room := ch.full && ch.queued() <= ch.opts.LowWater
@@ -73,7 +74,8 @@ func (ch *Channel) handOver(c *conn.Conn) {
 		ch.full = false
 		ch.wakeSenders()
 	}
-	ends := ch.phase == channelClosing && len(ch.pending) == 0
+	ch.freeQueue()
+	ends := ch.phase == channelClosing && ch.queue.empty()
 	room = room && ch.phase == channelOpen
 	ch.mu.Unlock()
 	switch {
@@ -103,7 +105,7 @@ func (ch *Channel) start(c *conn.Conn) {
 		ch.prepareStream(c)
 	}
 	if ch.events.Open != nil {
-		ch.callback = ch.w.takeCallback(ch)
+		ch.callback = ch.origin.takeCallback(ch)
 		ch.callback.open = true
 		ch.launch(c) // from now on nothing is delivered until it has returned
 	}
@@ -121,7 +123,7 @@ func (ch *Channel) start(c *conn.Conn) {
 // call has what is due called, unless a callback runs: then it comes later.
 func (ch *Channel) call(c *conn.Conn) {
 	if ch.callback == nil && ch.drain && ch.opened && !ch.ended && !c.Closing() {
-		ch.callback = ch.w.takeCallback(ch)
+		ch.callback = ch.origin.takeCallback(ch)
 		ch.callback.drain, ch.drain = true, false
 		ch.launch(c)
 	}
@@ -160,15 +162,16 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 		return
 	}
 	ch.ended = true
-	for len(ch.groups) > 0 {
-		ch.groups[0].remove(ch)
+	for ch.groups != nil {
+		ch.groups.members.remove(ch)
 	}
 	ch.mu.Lock()
-	ch.phase, ch.why = channelOver, why
-	ch.head, ch.pending, ch.waiting, ch.unsent = nil, nil, 0, 0
-	ch.wakeSenders()
-	if ch.done != nil {
-		close(ch.done)
+	ch.phase, ch.unsent = channelOver, 0
+	ch.clearQueue()
+	end := ch.needEnding()
+	end.why = why
+	if end.done != nil {
+		close(end.done)
 	}
 	tells := !ch.running && !ch.parted // otherwise who runs does, as the loop may not be there any more
 	ch.parted = ch.parted || tells
@@ -178,7 +181,7 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 		ch.release()
 	}
 	if tells && !silent {
-		b := ch.w.takeCallback(ch)
+		b := ch.origin.takeCallback(ch)
 		b.last = true
 		b.launch(nil)
 	}
@@ -195,21 +198,22 @@ func (ch *Channel) release() {
 func (ch *Channel) info(err error) wsock.CloseInfo {
 	err, local := causeOf(err)
 	ch.mu.Lock()
-	why, phase := ch.why, ch.phase
+	why, phase := ch.why(), ch.phase
 	ch.mu.Unlock()
 	if why.Err == errOverflow {
 		return why
 	}
 	if ch.ws != nil {
 		s := ch.ws
-		lost := !s.closing.Done()
-		s.closing.Lost(err)
-		info := s.closing.Info()
+		end := s.needEnding()
+		lost := !end.closing.Done()
+		end.closing.Lost(err)
+		info := end.closing.Info()
 		switch {
-		case lost && s.last != nil && s.last.err == nil:
+		case lost && end.last != nil && end.last.err == nil:
 			// Its Close has come all the same (RFC 6455, section 7.1.5), but no answer
 			// went back.
-			info.Code, info.Reason = s.last.close.Code, string(s.last.close.Data)
+			info.Code, info.Reason = end.last.close.Code, string(end.last.close.Data)
 		case lost && local:
 			info.Remote = false
 		}

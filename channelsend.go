@@ -9,10 +9,6 @@ import (
 	"github.com/ringkit/ringkit/wsock"
 )
 
-// pieceCost is what a message that waits counts for beside its bytes: what it takes to
-// keep it, without which small ones would be many.
-const pieceCost = 48
-
 // Send queues a message: a message of a WebSocket, a piece of the answer over HTTP. The
 // data can be used again when it returns. When the queue is full it does what the
 // options say; the errors are [ErrChannelClosed] and [ErrChannelFull].
@@ -39,7 +35,7 @@ func (ch *Channel) SendPrepared(p *Prepared) error {
 
 // send queues m. Who waits does so without leading the loop.
 func (ch *Channel) send(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
-	if ch.ws != nil && ch.ws.agreed.Enabled && len(m.Data) >= wsock.DefaultThreshold {
+	if ch.ws != nil && ch.ws.enc.Agreed().Enabled && len(m.Data) >= wsock.DefaultThreshold {
 		return ch.sendCompressed(ctx, m, overflow, last)
 	}
 	ch.mu.Lock()
@@ -106,12 +102,13 @@ func (ch *Channel) sendInTurn(ctx context.Context, n int, overflow Overflow, las
 	if err := ch.reserve(ctx, n, overflow); err != nil {
 		return err
 	}
-	ch.ws.encoding.Lock()
-	defer ch.ws.encoding.Unlock()
+	extra := ch.ws.extra
+	extra.encoding.Lock()
+	defer extra.encoding.Unlock()
 	b, shared := frame()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	ch.coming -= n
+	extra.coming -= n
 	if ch.phase != channelOpen {
 		return ErrChannelClosed
 	}
@@ -124,7 +121,7 @@ func (ch *Channel) reserve(ctx context.Context, n int, overflow Overflow) error 
 	if err := ch.admit(ctx, n, overflow); err != nil {
 		return err
 	}
-	ch.coming += n
+	ch.ws.extra.coming += n
 	return nil
 }
 
@@ -135,7 +132,16 @@ func (ch *Channel) closed() bool {
 }
 
 // queued returns how much waits to be sent.
-func (ch *Channel) queued() int { return ch.waiting + ch.coming + ch.unsent }
+func (ch *Channel) queued() int {
+	n := ch.unsent
+	if ch.queue != nil {
+		n += ch.queue.waiting
+	}
+	if ch.ws != nil && ch.ws.extra != nil {
+		n += ch.ws.extra.coming
+	}
+	return n
+}
 
 // admit waits for room for n bytes, or makes it, or says why there is none.
 func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
@@ -153,12 +159,12 @@ func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
 				return err
 			}
 		case overflow == OverflowDropOldest && (ch.ws == nil || !ch.ws.takesOver()):
-			if len(ch.pending) == 0 {
+			if ch.queue.pieces() == 0 {
 				return nil
 			}
-			ch.dropOldest()
+			ch.queue.take()
 		case overflow == OverflowClose:
-			ch.why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
+			ch.needEnding().why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
 			ch.abort(errOverflow)
 			return ErrChannelClosed
 		default:
@@ -169,10 +175,11 @@ func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
 
 // await waits, without mu, until there is room or the channel is over.
 func (ch *Channel) await(ctx context.Context) error {
-	if ch.room == nil {
-		ch.room = make(chan struct{})
+	b := ch.needQueue()
+	if b.room == nil {
+		b.room = make(chan struct{})
 	}
-	room, lead := ch.room, ch.lead
+	room, lead := b.room, ch.lead
 	if lead.Hold() {
 		ch.left = true
 		lead.Leave() // the loop makes the room
@@ -187,31 +194,10 @@ func (ch *Channel) await(ctx context.Context) error {
 	}
 }
 
-func (ch *Channel) wakeSenders() {
-	if ch.room != nil {
-		close(ch.room)
-		ch.room = nil
-	}
-}
-
-// dropOldest drops the message that has waited longest.
-func (ch *Channel) dropOldest() { ch.takePending() }
-
-// takePending takes what has waited longest.
-func (ch *Channel) takePending() []byte {
-	p := ch.pending[0]
-	ch.pending[0] = nil
-	ch.waiting -= len(p) + pieceCost
-	if ch.pending = ch.pending[1:]; len(ch.pending) == 0 {
-		ch.pending = nil
-	}
-	return p
-}
-
 // direct reports whether the caller leads the loop and nothing is to be sent before
 // what it has: then it holds the lead, and c is the connection, or nil if that is over.
 func (ch *Channel) direct() (c *conn.Conn, held bool) {
-	if ch.head != nil || len(ch.pending) > 0 || !ch.lead.Hold() {
+	if !ch.queue.empty() || !ch.lead.Hold() {
 		return nil, false
 	}
 	if c = ch.conn(); c == nil || c.Closing() {
@@ -246,7 +232,7 @@ func (ch *Channel) enqueue(m wsock.Message, last bool) error {
 		return ch.wrote(c)
 	}
 	if ch.stream != nil && !ch.stream.headSent {
-		ch.head = ch.stream.appendHeadFor(nil, ch.w.srv, m, last)
+		ch.needQueue().head = ch.stream.appendHeadFor(nil, ch.origin.srv, m, last)
 	}
 	b := ch.encode(make([]byte, 0, ch.size(len(m.Data))), m, last)
 	if len(b) > 0 {
@@ -274,8 +260,7 @@ func (ch *Channel) enqueueFrame(frame []byte, shared bool) error {
 
 // wait adds what the connection is to be given later.
 func (ch *Channel) wait(b []byte) {
-	ch.pending = append(ch.pending, b)
-	ch.waiting += len(b) + pieceCost
+	ch.needQueue().add(b)
 	ch.full = ch.full || ch.queued() > ch.opts.HighWater
 }
 
@@ -285,7 +270,7 @@ const frameRoom = 32
 // size returns about how many bytes a message with n bytes of data takes.
 func (ch *Channel) size(n int) int {
 	if ch.stream != nil {
-		n += ch.stream.headLength(ch.w.srv)
+		n += ch.stream.headLength(ch.origin.srv)
 	}
 	return n + frameRoom
 }
@@ -296,15 +281,6 @@ func (ch *Channel) encode(dst []byte, m wsock.Message, last bool) []byte {
 		return ch.ws.enc.AppendMessage(dst, m, nil, wsock.Mask{})
 	}
 	return ch.stream.append(dst, ch, m, last)
-}
-
-// post has the loop look at the queue.
-func (ch *Channel) post() {
-	if !ch.posted {
-		ch.posted = true
-		ch.task.Value = ch.look
-		ch.w.loop.Post(&ch.task)
-	}
 }
 
 // Prepared is a message that was encoded, and compressed, once, to be sent on many

@@ -31,17 +31,23 @@ type members struct {
 	holes   bool
 }
 
+// membership is one of the groups a channel is in.
+type membership struct {
+	members *members
+	next    *membership
+}
+
 // Join makes ch a member: it gets what is broadcast from now on. It does nothing if ch is
 // one already, or is over.
 func (g *Group) Join(ch *Channel) {
-	m := g.on(ch.w)
-	ch.w.loop.Do(func(*conn.Loop) { m.add(ch) })
+	m := g.on(ch.origin.worker)
+	ch.origin.loop.Do(func(*conn.Loop) { m.add(ch) })
 }
 
 // Leave ends that.
 func (g *Group) Leave(ch *Channel) {
-	m := g.on(ch.w)
-	ch.w.loop.Do(func(*conn.Loop) { m.remove(ch) })
+	m := g.on(ch.origin.worker)
+	ch.origin.loop.Do(func(*conn.Loop) { m.remove(ch) })
 }
 
 // Len returns the number of members.
@@ -128,7 +134,7 @@ func (m *members) add(ch *Channel) {
 	}
 	m.at[ch] = len(m.list)
 	m.list = append(m.list, ch)
-	ch.groups = append(ch.groups, m)
+	ch.groups = &membership{m, ch.groups}
 	m.group.members.Add(1)
 }
 
@@ -139,14 +145,11 @@ func (m *members) remove(ch *Channel) {
 	}
 	delete(m.at, ch)
 	m.group.members.Add(-1)
-	for i, other := range ch.groups {
-		if other == m {
-			last := len(ch.groups) - 1
-			ch.groups[i] = ch.groups[last]
-			ch.groups = ch.groups[:last]
-			break
-		}
+	at := &ch.groups
+	for (*at).members != m {
+		at = &(*at).next
 	}
+	*at = (*at).next
 	if m.running > 0 {
 		m.list[i], m.holes = nil, true // nobody changes places, and misses something
 		return
@@ -215,12 +218,12 @@ func (ch *Channel) tell(p *Prepared) bool {
 // to sendPrepared.
 func (ch *Channel) tellNow(p *Prepared) bool {
 	c := ch.conn()
-	if c == nil || c.Closing() || !ch.opened || ch.ws == nil || ch.ws.agreed.Enabled && !ch.ws.agreed.ServerNoTakeover {
+	if c == nil || c.Closing() || !ch.opened || ch.ws == nil || ch.ws.takesOver() {
 		return false
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.phase != channelOpen || len(ch.pending) > 0 || c.Queued()+len(p.m.Data) > min(ch.opts.HighWater, handOverLimit)/2 {
+	if ch.phase != channelOpen || !ch.queue.empty() || c.Queued()+len(p.m.Data) > min(ch.opts.HighWater, handOverLimit)/2 {
 		return false
 	}
 	c.Write(ch.ws.enc.Frame(p.frames))

@@ -6,12 +6,14 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/check"
 	"github.com/ringkit/ringkit/internal/ringtest"
+	"github.com/ringkit/ringkit/wsock"
 )
 
 // What an idle keep-alive connection may cost in resident memory of the process, beside
@@ -50,6 +52,49 @@ func TestIdleMemory(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What an idle WebSocket may cost, whatever it has agreed on but takeover.
+const idleSocketBytes = 1 << 10
+
+func TestIdleWebSocketMemory(t *testing.T) {
+	if testing.Short() || check.Enabled {
+		t.Skip("makes many connections; checks take memory")
+	}
+	const first, conns = 200, 8000
+	events := Events{Message: func(ch *Channel, m wsock.Message) { ch.Send(m) }}
+	eachKind(t, func(t *testing.T, e engine) {
+		for _, deflate := range []bool{false, true} {
+			name, frame, offer := "plain", wsock.AppendMessage(nil, Text(pattern(64)), testMask), []string(nil)
+			if deflate {
+				name, frame, offer = "deflate", deflatedFrame(pattern(1<<10)), []string{deflateOffer}
+			}
+			t.Run(name, func(t *testing.T) {
+				if !ringtest.InChild(t) {
+					return
+				}
+				s := serve(t, e, &Server{Handler: HandlerFunc(func(x *Exchange) { x.OpenChannel(events) }), Loops: 2})
+				connectSocketsWith(t, s.addr, first, frame, offer...)
+				before, goroutines := residentOf(t), runtime.NumGoroutine()
+				connectSocketsWith(t, s.addr, conns, frame, offer...)
+				garbage := memoryOf(t)
+				after := residentOf(t)
+				each, garbage := (after-before)/conns, (garbage-after)/conns
+				t.Logf("%d bytes per idle WebSocket, and %d of garbage", each, garbage)
+				if n := runtime.NumGoroutine() - goroutines; each > idleSocketBytes || n > 0 || s.conns() != first+conns {
+					t.Errorf("%d WebSockets: %d bytes each, want at most %d; %d goroutines", s.conns(), each, idleSocketBytes, n)
+				}
+			})
+		}
+	})
+}
+
+// A WebSocket is one object beside its connection and its address, and fills the place that
+// Go's allocator has for it.
+func TestSizeOfWebSocket(t *testing.T) {
+	if n := unsafe.Sizeof(socketChannel{}); n > 320 {
+		t.Errorf("a WebSocket is %d bytes, want at most 320", n)
+	}
 }
 
 // connectIdle makes n connections and has one request answered on each.

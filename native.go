@@ -21,6 +21,7 @@ type nativeCall struct {
 	lead    conn.Lead
 	tls     *tls.ConnectionState
 	channel *Channel // that it has opened
+	values  []string // memory for those of fields
 
 	returned bool
 	panicked any

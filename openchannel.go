@@ -42,12 +42,12 @@ func (o *ChannelOptions) Open(w http.ResponseWriter, r *http.Request, events Eve
 		return nil, fmt.Errorf("%w: it is not served by a ringkit.Server", ErrNoChannel)
 	}
 	values := func(name string) []string { return r.Header[name] }
-	hs, err := o.handshake(r.Method, r.ProtoAtLeast(1, 1), r.Host, values)
-	if err != nil {
+	var hs wsHandshake
+	if err := o.handshake(&hs, r.Method, r.ProtoAtLeast(1, 1), r.Host, values); err != nil {
 		refuseHandshake(w, err)
 		return nil, err
 	}
-	ch, err := rw.openChannel(o, events, hs)
+	ch, err := rw.openChannel(o, events, &hs)
 	if err == errBodyUnread {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
@@ -59,16 +59,21 @@ func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, err
 	if x.r != nil {
 		return o.openMounted(x, events)
 	}
-	req := &x.s.req
-	values := func(name string) (values []string) {
+	req, all := &x.s.req, x.n.values[:0]
+	values := func(name string) []string {
+		from := len(all)
 		for i := range req.NumFields() {
 			if n, v := req.Field(i); http1.CanonicalName(n) == name {
-				values = append(values, string(v))
+				all = append(all, x.n.names.string(v))
 			}
 		}
-		return values
+		return all[from:]
 	}
-	hs, err := o.handshake(x.Method(), req.Minor() > 0, x.Host(), values)
+	var hs wsHandshake
+	err := o.handshake(&hs, x.Method(), req.Minor() > 0, x.Host(), values)
+	if clear(all); cap(all) <= valuesKept {
+		x.n.values = all
+	}
 	if err != nil {
 		e := err.(*wsock.HandshakeError)
 		x.Error(e.Status, e.Reason)
@@ -77,7 +82,7 @@ func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, err
 		}
 		return nil, err
 	}
-	return x.openChannel(o, events, hs)
+	return x.openChannel(o, events, &hs)
 }
 
 // openMounted is for a native handler that is mounted in a standard one.
@@ -120,14 +125,18 @@ func refuseHandshake(w http.ResponseWriter, err error) {
 	http.Error(w, e.Reason, e.Status)
 }
 
-// wsHandshake is what a WebSocket has settled before it is open; nil for HTTP.
+// valuesKept is how many values of fields a native call has room for until the next one.
+const valuesKept = 64
+
+// wsHandshake is what a WebSocket has settled before it is open.
 type wsHandshake struct {
+	is                        bool // otherwise it is HTTP
 	key, protocol, extensions string
 	agreed                    wsock.Compression
 }
 
-// handshake checks the request for a WebSocket, and returns nil if it is none.
-func (o *ChannelOptions) handshake(method string, http11 bool, host string, values func(string) []string) (*wsHandshake, error) {
+// handshake checks the request for a WebSocket, if it is one.
+func (o *ChannelOptions) handshake(hs *wsHandshake, method string, http11 bool, host string, values func(string) []string) error {
 	req := wsock.Request{
 		Method: method, HTTP11: http11,
 		Connection: values("Connection"), Upgrade: values("Upgrade"),
@@ -135,11 +144,11 @@ func (o *ChannelOptions) handshake(method string, http11 bool, host string, valu
 		Protocol: values("Sec-Websocket-Protocol"),
 	}
 	if !slices.ContainsFunc(req.Upgrade, func(v string) bool { return listHas(v, "websocket") }) {
-		return nil, nil
+		return nil
 	}
 	offered, err := req.Check()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if origin := values("Origin"); len(origin) > 0 {
 		allowed := o.CheckOrigin
@@ -147,10 +156,10 @@ func (o *ChannelOptions) handshake(method string, http11 bool, host string, valu
 			allowed = wsock.SameOrigin
 		}
 		if len(origin) > 1 || !allowed(origin[0], host) {
-			return nil, wsock.ErrOrigin
+			return wsock.ErrOrigin
 		}
 	}
-	hs := &wsHandshake{key: strings.TrimSpace(req.Key[0]), protocol: wsock.ChooseProtocol(offered, o.Protocols)}
+	hs.is, hs.key, hs.protocol = true, strings.TrimSpace(req.Key[0]), wsock.ChooseProtocol(offered, o.Protocols)
 	if !o.NoCompression {
 		options := o.Compression
 		if o.Overflow == OverflowDropOldest {
@@ -158,7 +167,7 @@ func (o *ChannelOptions) handshake(method string, http11 bool, host string, valu
 		}
 		hs.agreed, hs.extensions, err = options.Accept(values("Sec-Websocket-Extensions"))
 	}
-	return hs, err
+	return err
 }
 
 // resolved returns the options with their defaults.
@@ -194,19 +203,28 @@ type fixedOptions struct {
 
 type fixedPointer = atomic.Pointer[fixedOptions]
 
-// newChannel makes a channel, whose head is queued if it is a WebSocket.
-func newChannel(w *worker, o *origin, h conn.Handle, opts *ChannelOptions, events Events, hs *wsHandshake, lines []byte) *Channel {
-	ch := &Channel{w: w, origin: o, handle: h, events: events, opts: opts.resolved(w.srv), running: true}
-	if hs == nil {
-		return ch
+// newChannel makes a channel.
+func newChannel(o *origin, h conn.Handle, opts *ChannelOptions, events Events, hs *wsHandshake) *Channel {
+	var ch *Channel
+	if !hs.is {
+		ch = new(Channel)
+	} else {
+		sc := new(socketChannel)
+		ch, sc.ws = &sc.Channel, &sc.webSocket
+		ch.ws.enc.Init(false, hs.agreed)
+		if hs.protocol != "" || ch.ws.takesOver() {
+			ch.ws.extra = &wsExtra{protocol: hs.protocol}
+		}
 	}
-	ch.ws = &webSocket{agreed: hs.agreed, protocol: hs.protocol}
-	ch.ws.enc.Init(false, hs.agreed)
-	head := wsock.AppendResponse(make([]byte, 0, 256+len(lines)), hs.key, hs.protocol, hs.extensions)
-	head = appendServer(head, w.srv.Name)
-	head = append(head, lines...)
-	ch.head = http1.AppendEnd(head)
+	ch.origin, ch.handle, ch.events, ch.opts, ch.running = o, h, events, opts.resolved(o.srv), true
 	return ch
+}
+
+// appendHead appends the answer to a handshake, with field lines of the handler.
+func (hs *wsHandshake) appendHead(dst []byte, srv *Server, lines []byte) []byte {
+	dst = wsock.AppendResponse(dst, hs.key, hs.protocol, hs.extensions)
+	dst = appendServer(dst, srv.Name)
+	return http1.AppendEnd(append(dst, lines...))
 }
 
 // openChannel makes a channel of the answer of a standard handler.
@@ -227,19 +245,18 @@ func (w *responseWriter) openChannel(opts *ChannelOptions, events Events, hs *ws
 	if w.status == 0 {
 		w.begin(http.StatusOK)
 	}
-	lines := slices.Clone(w.lines)
-	ch := newChannel(c.w, c.origin, c.handle, opts, events, hs, lines)
+	ch := newChannel(c.origin, c.handle, opts, events, hs)
 	ch.remote, ch.lead = strings.Clone(c.request.RemoteAddr), c.lead
 	ch.route = routeOfChannel(c.path)
-	if hs == nil {
+	if !hs.is {
 		ch.stream = &httpStream{
-			status: w.status, lines: lines, has: w.has, method: w.method, minor: w.minor,
+			status: w.status, lines: slices.Clone(w.lines), has: w.has, method: w.method, minor: w.minor,
 			keepAlive: w.keepAlive && !w.close,
 		}
 	}
 	c.hijacked, c.channel = true, ch
 	w.isChannel.Store(true)
-	ch.attach(c.s, c.lead)
+	ch.attach(c.s, c.lead, hs, w.lines)
 	return ch, nil
 }
 
@@ -252,48 +269,58 @@ func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandsh
 	if !n.knows() {
 		return nil, fmt.Errorf("%w: its event loop stands still", ErrNoChannel)
 	}
-	lines := slices.Clone(x.header)
-	ch := newChannel(n.w, n.origin, n.handle, opts, events, hs, lines)
+	ch := newChannel(n.origin, n.handle, opts, events, hs)
 	ch.remote, ch.lead = x.RemoteAddr(), n.lead
 	ch.route = routeOfChannel(s.req.RawPath())
-	if hs == nil {
+	if !hs.is {
 		ch.stream = &httpStream{
-			status: x.status, lines: lines, has: x.has, method: s.req.MethodID(), minor: s.req.Minor(),
+			status: x.status, lines: slices.Clone(x.header), has: x.has, method: s.req.MethodID(), minor: s.req.Minor(),
 			keepAlive: s.req.KeepAlive() && !x.close, // the head looks whether the server stops
 		}
 	}
 	n.channel = ch
-	ch.attach(s, n.lead)
+	ch.attach(s, n.lead, hs, x.header)
 	return ch, nil
 }
 
-// attach has the loop know of the channel while its handler still runs.
-func (ch *Channel) attach(s *session, lead conn.Lead) {
-	if lead.Hold() {
-		ch.attached(s)
-		lead.Continue()
+// attach has the loop know of the channel while its handler still runs. The answer to a
+// handshake goes to the connection, if it leads the loop, or waits.
+func (ch *Channel) attach(s *session, lead conn.Lead, hs *wsHandshake, lines []byte) {
+	if !lead.Hold() {
+		if hs.is {
+			ch.needQueue().head = hs.appendHead(nil, ch.origin.srv, lines)
+		}
+		if !ch.origin.loop.Do(func(*conn.Loop) { ch.attached(s) }) {
+			ch.over(ch.info(errGone)) // the loop has ended: who runs the handler calls Close
+		}
 		return
 	}
-	if !ch.w.loop.Do(func(*conn.Loop) { ch.attached(s) }) {
-		ch.over(ch.info(errGone)) // the loop has ended: who runs the handler calls Close
+	if c := ch.attached(s); c != nil && hs.is {
+		w := ch.origin.worker
+		head := hs.appendHead(w.takeBuffer(), w.srv, lines)
+		c.Write(head)
+		ch.unsent = c.Queued()
+		w.putBuffer(head)
 	}
+	lead.Continue()
 }
 
-func (ch *Channel) attached(s *session) {
+func (ch *Channel) attached(s *session) *conn.Conn {
 	c := ch.conn()
 	if c == nil || c.State != s {
 		ch.over(ch.info(errGone))
-		return
+		return nil
 	}
 	s.channel = ch
 	ch.handOver(c)
+	return c
 }
 
 // begin is called when the handler that opened the channel is over: the session ends,
 // and the channel goes on, unless the handler has failed with panicked or ended its
 // goroutine.
 func (ch *Channel) begin(s *session, c *conn.Conn, failed bool, panicked any) {
-	w := ch.w
+	w := ch.origin.worker
 	if c == nil || c.Closing() {
 		s.channel = nil
 		s.abandoned(c)

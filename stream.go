@@ -39,7 +39,7 @@ func (s *httpStream) headLength(srv *Server) int {
 // append appends a piece of the answer, behind its head if that has not been sent.
 func (s *httpStream) append(dst []byte, ch *Channel, m wsock.Message, last bool) []byte {
 	if !s.headSent {
-		dst = s.appendHeadFor(dst, ch.w.srv, m, last)
+		dst = s.appendHeadFor(dst, ch.origin.srv, m, last)
 	}
 	switch {
 	case s.status == http.StatusResetContent: // which has no content
@@ -99,7 +99,7 @@ func (s *httpStream) appendHead(dst []byte, srv *Server, length int64, kind stri
 // prepareStream waits for what is to be sent. Meanwhile the client has nothing to say.
 func (ch *Channel) prepareStream(c *conn.Conn) {
 	ch.mu.Lock()
-	ch.stream.began = ch.w.loop.Now()
+	ch.stream.began = ch.origin.loop.Now()
 	ch.stream.sent = ch.stream.began
 	ch.mu.Unlock()
 	c.SetProtocol((*streamConn)(ch))
@@ -148,7 +148,7 @@ func (ch *Channel) failStream(c *conn.Conn) {
 	if ch.phase <= channelClosing && !ch.stream.complete {
 		ch.stopSending()
 		ch.stream.broken = true
-		ch.why = wsock.CloseInfo{Code: wsock.CloseInternalError, Err: errCallback}
+		ch.needEnding().why = wsock.CloseInfo{Code: wsock.CloseInternalError, Err: errCallback}
 	}
 	ch.mu.Unlock()
 	ch.handOver(c)
@@ -158,8 +158,8 @@ func (ch *Channel) failStream(c *conn.Conn) {
 func (ch *Channel) endStream(c *conn.Conn) {
 	s := ch.stream
 	ch.mu.Lock()
-	tail, cut := s.appendTail(nil, ch.w.srv, ch.opts.LongPoll)
-	keepAlive, why := s.keepAlive && !ch.w.draining, ch.why
+	tail, cut := s.appendTail(nil, ch.origin.srv, ch.opts.LongPoll)
+	keepAlive, why := s.keepAlive && !ch.origin.draining, ch.why()
 	ch.mu.Unlock()
 	c.Write(tail)
 	why.Clean = why.Err == nil
@@ -172,8 +172,8 @@ func (ch *Channel) endStream(c *conn.Conn) {
 	case cut:
 		c.CloseLingering()
 	default:
-		ch.w.count.Responses.add(s.status)
-		ch.w.settle(c, keepAlive)
+		ch.origin.count.Responses.add(s.status)
+		ch.origin.settle(c, keepAlive)
 	}
 }
 
@@ -249,10 +249,10 @@ func (sc *streamConn) Timeout(c *conn.Conn) {
 	case open && !s.headSent && ch.opts.PollTimeout > 0 && now-s.began >= int64(ch.opts.PollTimeout):
 		s.status = http.StatusNoContent
 		ch.closeLocked(wsock.CloseNormal, "")
-		ch.why.Err = ErrPollTimeout
+		ch.needEnding().why.Err = ErrPollTimeout
 	case open && s.events && now-s.sent >= int64(ch.opts.Heartbeat):
 		s.sent = now
-		if ch.head == nil && len(ch.pending) == 0 && c.Queued() == 0 {
+		if ch.queue.empty() && c.Queued() == 0 {
 			c.Write(s.append(nil, ch, Text(":\n\n"), false))
 		}
 	}

@@ -11,18 +11,60 @@ import (
 )
 
 // webSocket is what a channel has that is a WebSocket. It belongs to the loop but for
-// enc, which changes, with encoding held, only if the context is taken over, and dec
-// while a callback decompresses.
+// enc, see wsExtra, and dec while a callback decompresses.
 type webSocket struct {
-	dec      wsock.Decoder
-	enc      wsock.Encoder
-	encoding sync.Mutex // is locked before the channel's
-	closing  wsock.Closing
-	agreed   wsock.Compression
+	dec   wsock.Decoder
+	enc   wsock.Encoder
+	heard int64     // when something was received last, on the loop's clock
+	end   *wsEnding // nil until that begins
+	extra *wsExtra  // nil for most
+}
+
+// socketChannel is a channel that is a WebSocket, in one piece: there are many of them that
+// do nothing.
+type socketChannel struct {
+	Channel
+	webSocket
+}
+
+// wsExtra is what a WebSocket has with a subprotocol, or whose context is taken over.
+type wsExtra struct {
 	protocol string
-	pinged   bool      // a Ping waits for a sign of life
-	heard    int64     // when something was received last, on the loop's clock
-	last     *lastWord // nothing is read behind it
+	encoding sync.Mutex // held while enc changes; is locked before the channel's
+	coming   int        // bytes of messages that are being compressed; the channel's mutex guards it
+}
+
+// wsEnding is how a WebSocket ends.
+type wsEnding struct {
+	closing wsock.Closing
+	last    *lastWord // nothing is read behind it
+}
+
+// needEnding returns what is known of the end, to be changed.
+func (s *webSocket) needEnding() *wsEnding {
+	if s.end == nil {
+		s.end = new(wsEnding)
+	}
+	return s.end
+}
+
+// open reports whether no Close has been sent.
+func (s *webSocket) open() bool { return s.end == nil || s.end.closing.Open() }
+
+// last returns the last word, nil before that.
+func (s *webSocket) last() *lastWord {
+	if s.end == nil {
+		return nil
+	}
+	return s.end.last
+}
+
+// protocol returns the subprotocol.
+func (s *webSocket) protocol() string {
+	if s.extra == nil {
+		return ""
+	}
+	return s.extra.protocol
 }
 
 // lastWord is what ends a WebSocket as soon as no callback runs: the peer's Close, or what
@@ -34,13 +76,16 @@ type lastWord struct {
 
 // hear notes the last word, of which the first counts.
 func (s *webSocket) hear(word lastWord) {
-	if s.last == nil {
-		s.last = &word
+	if end := s.needEnding(); end.last == nil {
+		end.last = &word
 	}
 }
 
 // takesOver reports whether messages are compressed with reference to those before.
-func (s *webSocket) takesOver() bool { return s.agreed.Enabled && !s.agreed.ServerNoTakeover }
+func (s *webSocket) takesOver() bool {
+	agreed := s.enc.Agreed()
+	return agreed.Enabled && !agreed.ServerNoTakeover
+}
 
 // inflateInline is up to where the loop decompresses messages itself.
 const inflateInline = 4 << 10
@@ -109,8 +154,8 @@ func (p *bufferPool) put(b []byte) {
 
 // prepareWebSocket has frames read.
 func (ch *Channel) prepareWebSocket(c *conn.Conn) {
-	ch.ws.dec.Init(ch.w.wsConfig(ch.opts.MaxMessageBytes), ch.ws.agreed)
-	ch.ws.heard = ch.w.loop.Now()
+	ch.ws.dec.Init(ch.origin.wsConfig(ch.opts.MaxMessageBytes), ch.ws.enc.Agreed())
+	ch.ws.heard = ch.origin.loop.Now()
 	c.SetProtocol((*webSocketConn)(ch))
 	ch.listen(c)
 }
@@ -137,8 +182,8 @@ func (wc *webSocketConn) Open(*conn.Conn) {}
 func (wc *webSocketConn) Data(c *conn.Conn, in []byte) int {
 	ch := (*Channel)(wc)
 	s := ch.ws
-	s.heard, s.pinged = c.Loop().Now(), false
-	if s.last != nil {
+	s.heard, ch.pinged = c.Loop().Now(), false
+	if s.last() != nil {
 		return len(in)
 	}
 	used, batch := ch.decode(c, in)
@@ -170,9 +215,9 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 			return used, batch
 		case wsock.Text, wsock.Binary:
 			if batch == nil {
-				batch = ch.w.takeCallback(ch)
+				batch = ch.origin.takeCallback(ch)
 			}
-			ch.w.count.Messages++
+			ch.origin.count.Messages++
 			if ev.Pending {
 				batch.inflate = true
 				return used, batch
@@ -181,7 +226,7 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 		case wsock.Ping:
 			// One of several Pings may go without an answer (RFC 6455, section
 			// 5.5.3): who does not read gets none.
-			if s.closing.Open() && c.Queued() < handOverLimit {
+			if s.open() && c.Queued() < handOverLimit {
 				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+frameRoom), ev.Data, wsock.Mask{}))
 			}
 		case wsock.Close:
@@ -195,12 +240,12 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 
 // goOn is called when no callback runs.
 func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
-	if s.last == nil && c.AtEOF() && c.Buffered() == 0 {
+	if s.last() == nil && c.AtEOF() && c.Buffered() == 0 {
 		s.hear(lastWord{err: io.EOF})
 	}
-	switch {
-	case s.last == nil:
-	case s.last.err != nil:
+	switch last := s.last(); {
+	case last == nil:
+	case last.err != nil:
 		ch.finish(c)
 	default: // what was sent before goes out, and then the answer
 		ch.mu.Lock()
@@ -220,22 +265,22 @@ func (ch *Channel) stopSending() {
 
 // finish ends a WebSocket after the last word, when no callback runs.
 func (ch *Channel) finish(c *conn.Conn) {
-	s := ch.ws
+	end := ch.ws.end
 	buf := c.Reserve(wsock.MaxControl + frameRoom)
-	switch err := s.last.err; err {
+	switch err := end.last.err; err {
 	case nil:
-		buf = s.closing.Received(buf, &s.last.close, wsock.Mask{})
+		buf = end.closing.Received(buf, &end.last.close, wsock.Mask{})
 	case io.EOF:
-		s.closing.Lost(err)
+		end.closing.Lost(err)
 	default:
-		buf = s.closing.Fail(buf, err, wsock.Mask{})
+		buf = end.closing.Fail(buf, err, wsock.Mask{})
 	}
 	c.Commit(buf)
 	info := ch.info(nil)
 	c.SetProtocol(ch.origin)
 	c.State = nil
-	if err := s.last.err; err != nil && err != io.EOF {
-		ch.w.ends(c, err)
+	if err := end.last.err; err != nil && err != io.EOF {
+		ch.origin.ends(c, err)
 	}
 	c.CloseLingering() // what the peer still sends must not destroy the Close
 	ch.over(info)
@@ -251,7 +296,7 @@ func (wc *webSocketConn) EOF(c *conn.Conn) {
 // Drained implements conn.Protocol.
 func (wc *webSocketConn) Drained(c *conn.Conn) {
 	ch := (*Channel)(wc)
-	if !ch.ws.closing.Open() {
+	if !ch.ws.open() {
 		c.SetDeadline(ch.opts.CloseWait) // the peer has been sent the Close
 	}
 	ch.drained(c)
@@ -263,17 +308,17 @@ func (wc *webSocketConn) Timeout(c *conn.Conn) {
 	s := ch.ws
 	silent := time.Duration(c.Loop().Now() - s.heard)
 	switch {
-	case !s.closing.Open() && c.Queued() == 0:
+	case !s.open() && c.Queued() == 0:
 		c.Abort(errCloseTimeout)
-	case ch.callback != nil || c.Held() || c.Queued() > 0 || s.last != nil:
+	case ch.callback != nil || c.Held() || c.Queued() > 0 || s.last() != nil:
 		// It is this side that does not listen; or the peer is to take what it was
 		// sent before, which is limited by itself.
-		s.pinged = false
+		ch.pinged = false
 		ch.listen(c)
-	case s.pinged:
+	case ch.pinged:
 		c.Abort(errPongTimeout)
 	case silent >= ch.opts.PingInterval:
-		s.pinged = true
+		ch.pinged = true
 		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+frameRoom), nil, wsock.Mask{}))
 		c.SetDeadline(ch.opts.PongWait)
 	default:
@@ -292,15 +337,15 @@ func (ch *Channel) end(c *conn.Conn) {
 	switch {
 	case s == nil:
 		ch.endStream(c)
-	case s.last != nil:
+	case s.last() != nil:
 		if ch.callback == nil {
 			ch.finish(c)
 		}
-	case s.closing.Open():
+	case s.open():
 		ch.mu.Lock()
-		why := ch.why
+		why := ch.why()
 		ch.mu.Unlock()
-		c.Commit(s.closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, wsock.Mask{}))
+		c.Commit(s.needEnding().closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, wsock.Mask{}))
 		c.SetDeadline(ch.opts.CloseWait)
 		if ch.held {
 			ch.held = false
