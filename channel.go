@@ -152,7 +152,7 @@ type ChannelOptions struct {
 	NoCompression bool
 
 	// Compression has the details. Takeover costs up to 32 KiB per connection and
-	// direction.
+	// direction, and is agreed on only while Server.MaxContextBytes has room for it.
 	Compression wsock.CompressionOptions
 
 	// MaxMessageBytes bounds a message of a WebSocket, after inflation. What is longer

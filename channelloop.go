@@ -189,9 +189,15 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 
 // release gives back what a channel holds that is over.
 func (ch *Channel) release() {
-	if ch.ws != nil {
-		ch.ws.dec.Release()
+	if ch.ws == nil {
+		return
 	}
+	ch.ws.dec.Release()
+	if x := ch.ws.extra; x != nil {
+		ch.origin.srv.contexts.give(x.received)
+		x.received = 0
+	}
+	ch.releaseEncoder()
 }
 
 // info is how a channel ends whose connection has.

@@ -103,6 +103,7 @@ func (ch *Channel) sendInTurn(ctx context.Context, n int, overflow Overflow, las
 		return err
 	}
 	extra := ch.ws.extra
+	defer ch.releaseEncoder() // if the channel ends meanwhile
 	extra.encoding.Lock()
 	defer extra.encoding.Unlock()
 	b, shared := frame()

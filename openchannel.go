@@ -43,11 +43,15 @@ func (o *ChannelOptions) Open(w http.ResponseWriter, r *http.Request, events Eve
 	}
 	values := func(name string) []string { return r.Header[name] }
 	var hs wsHandshake
-	if err := o.handshake(&hs, r.Method, r.ProtoAtLeast(1, 1), r.Host, values); err != nil {
+	srv := rw.call.w.srv
+	if err := o.handshake(srv, &hs, r.Method, r.ProtoAtLeast(1, 1), r.Host, values); err != nil {
 		refuseHandshake(w, err)
 		return nil, err
 	}
 	ch, err := rw.openChannel(o, events, &hs)
+	if err != nil {
+		hs.giveContexts(srv)
+	}
 	if err == errBodyUnread {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
@@ -59,7 +63,7 @@ func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, err
 	if x.r != nil {
 		return o.openMounted(x, events)
 	}
-	req, all := &x.s.req, x.n.values[:0]
+	srv, req, all := x.n.w.srv, &x.s.req, x.n.values[:0]
 	values := func(name string) []string {
 		from := len(all)
 		for i := range req.NumFields() {
@@ -70,7 +74,7 @@ func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, err
 		return all[from:]
 	}
 	var hs wsHandshake
-	err := o.handshake(&hs, x.Method(), req.Minor() > 0, x.Host(), values)
+	err := o.handshake(srv, &hs, x.Method(), req.Minor() > 0, x.Host(), values)
 	if clear(all); cap(all) <= valuesKept {
 		x.n.values = all
 	}
@@ -82,7 +86,11 @@ func (o *ChannelOptions) OpenExchange(x *Exchange, events Events) (*Channel, err
 		}
 		return nil, err
 	}
-	return x.openChannel(o, events, &hs)
+	ch, err := x.openChannel(o, events, &hs)
+	if err != nil {
+		hs.giveContexts(srv)
+	}
+	return ch, err
 }
 
 // openMounted is for a native handler that is mounted in a standard one.
@@ -136,7 +144,7 @@ type wsHandshake struct {
 }
 
 // handshake checks the request for a WebSocket, if it is one.
-func (o *ChannelOptions) handshake(hs *wsHandshake, method string, http11 bool, host string, values func(string) []string) error {
+func (o *ChannelOptions) handshake(srv *Server, hs *wsHandshake, method string, http11 bool, host string, values func(string) []string) error {
 	req := wsock.Request{
 		Method: method, HTTP11: http11,
 		Connection: values("Connection"), Upgrade: values("Upgrade"),
@@ -165,7 +173,7 @@ func (o *ChannelOptions) handshake(hs *wsHandshake, method string, http11 bool, 
 		if o.Overflow == OverflowDropOldest {
 			options.ServerTakeover = false // who is to inflate a message needs those before
 		}
-		hs.agreed, hs.extensions, err = options.Accept(values("Sec-Websocket-Extensions"))
+		hs.agreed, hs.extensions, err = srv.contexts.accept(options, values("Sec-Websocket-Extensions"))
 	}
 	return err
 }
@@ -212,8 +220,9 @@ func newChannel(o *origin, h conn.Handle, opts *ChannelOptions, events Events, h
 		sc := new(socketChannel)
 		ch, sc.ws = &sc.Channel, &sc.webSocket
 		ch.ws.enc.Init(false, hs.agreed)
-		if hs.protocol != "" || ch.ws.takesOver() {
-			ch.ws.extra = &wsExtra{protocol: hs.protocol}
+		received, sent := hs.agreed.Windows(false)
+		if hs.protocol != "" || received+sent > 0 {
+			ch.ws.extra = &wsExtra{protocol: hs.protocol, received: received, sent: sent}
 		}
 	}
 	ch.origin, ch.handle, ch.events, ch.opts, ch.running = o, h, events, opts.resolved(o.srv), true

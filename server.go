@@ -98,6 +98,12 @@ type Server struct {
 	// ChannelOptions. Default 4 MiB.
 	MaxMessageBytes int
 
+	// MaxContextBytes bounds the memory for WebSockets that take over the context of their
+	// compression, see ChannelOptions.Compression: each counts for its windows, up to 32
+	// KiB in either direction. Those for which nothing is left, until others are closed,
+	// compress each message by itself. Default 128 MiB, enough for 2048.
+	MaxContextBytes int64
+
 	// MaxConcurrent bounds the number of handlers that run on goroutines, and
 	// MaxQueued the number of requests that wait for one of them to end: beyond
 	// both the answer is a 503 with Retry-After. A handler that blocked on its loop
@@ -190,6 +196,7 @@ type Server struct {
 	gate       *gate         // of MaxConns, nil for none
 	perAddress *perAddress   // of MaxConnsPerIP, nil for none
 	limits     http1.Limits
+	contexts   contexts    // of MaxContextBytes
 	native     HandlerFunc // Handler, if it is one
 	panics     atomic.Uint64
 	standard   *http.Server // what programs find that look for net/http's server
@@ -340,6 +347,7 @@ func (srv *Server) resolve() {
 	if srv.MaxConnsPerIP > 0 {
 		srv.perAddress = &perAddress{most: srv.MaxConnsPerIP, conns: map[netip.Addr]int{}}
 	}
+	srv.contexts.most = orDefault(srv.MaxContextBytes, DefaultMaxContextBytes)
 	srv.limits = http1.Limits{
 		Head: orDefault(srv.MaxHeaderBytes, DefaultMaxHeaderBytes),
 		Body: orDefault(srv.MaxBodyBytes, DefaultMaxBodyBytes),

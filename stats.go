@@ -22,6 +22,9 @@ type Stats struct {
 	Refused uint64 `json:"requests_refused" help:"Requests answered with a 503 because too many handlers were running."`
 	Panics  uint64 `json:"handlers_panicked" help:"Handlers that panicked, except with http.ErrAbortHandler, or ended their goroutine."`
 
+	Contexts        int64  `json:"websocket_context_bytes" type:"gauge" help:"Memory set aside for WebSockets that take over the context of their compression."`
+	ContextsRefused uint64 `json:"websocket_contexts_refused" help:"WebSockets that take no context over because of MaxContextBytes."`
+
 	Counters // sums over the loops
 
 	Loops []LoopStats `json:"loops"`
@@ -160,6 +163,7 @@ func (srv *Server) Stats() Stats {
 	}
 	s.Running, s.Queued, s.Spawned, s.Refused = srv.pool.counts()
 	s.Panics = srv.panics.Load()
+	s.Contexts, s.ContextsRefused = srv.contexts.used.Load(), srv.contexts.refused.Load()
 	return s
 }
 

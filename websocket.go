@@ -32,6 +32,10 @@ type wsExtra struct {
 	protocol string
 	encoding sync.Mutex // held while enc changes; is locked before the channel's
 	coming   int        // bytes of messages that are being compressed; the channel's mutex guards it
+
+	// What the contexts count for in the server's budget: that of dec, which is the
+	// loop's, and that of enc, which encoding guards.
+	received, sent int
 }
 
 // wsEnding is how a WebSocket ends.

@@ -39,6 +39,21 @@ func (c Compression) sending(client bool) (bits uint8, takeover bool) {
 	return c.receiving(!client)
 }
 
+// Windows returns how many bytes one side keeps at most of what it has received and sent,
+// for as long as the connection lasts: what takeover costs. client tells the side.
+func (c Compression) Windows(client bool) (received, sent int) {
+	if !c.Enabled {
+		return 0, 0
+	}
+	if bits, takeover := c.receiving(client); takeover {
+		received = 1 << bits
+	}
+	if bits, takeover := c.sending(client); takeover {
+		sent = 1 << bits
+	}
+	return received, sent
+}
+
 // window is the end of what has been sent or received so far, as far as the next
 // message may refer to it.
 type window struct {

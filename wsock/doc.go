@@ -42,7 +42,8 @@
 //
 // When [Closing.Done] reports true, the output is flushed and the transport ended,
 // and [Closing.Info] is what the connection's owner is told. [Decoder.Release] gives
-// back what a message in progress holds.
+// back what a message in progress holds, and the window; [Encoder.Release] does with its
+// window.
 //
 // # Sending
 //
@@ -67,5 +68,7 @@
 // A message is delivered where it stands in the input, if it came in one piece. Only
 // what comes in parts, or compressed, is copied, to a buffer that is taken while the
 // message is incomplete. With takeover, which is not the default, decoder and encoder
-// each keep a window of up to 32 KiB, as far as it has been filled. Input is unmasked in place, so the caller must own it.
+// each keep a window of up to 32 KiB, as far as it has been filled; [Compression.Windows]
+// tells, so that a server can bound them all together. Input is unmasked in place, so the
+// caller must own it.
 package wsock

@@ -24,6 +24,9 @@ func (e *Encoder) Init(client bool, agreed Compression) {
 	}
 }
 
+// Release gives the window back. Messages must not be compressed any more.
+func (e *Encoder) Release() { e.window = nil }
+
 // Agreed returns what e was made ready with.
 func (e *Encoder) Agreed() Compression { return e.agreed }
 

@@ -204,3 +204,26 @@ func TestNegotiationAgrees(t *testing.T) {
 		}
 	}
 }
+
+// What takeover costs is the windows in use, the same for both sides.
+func TestWindows(t *testing.T) {
+	for _, c := range []struct {
+		agreed         Compression
+		received, sent int // by the server
+	}{
+		{Compression{}, 0, 0},
+		{Compression{Enabled: true}, 32 << 10, 32 << 10},
+		{Compression{Enabled: true, ServerNoTakeover: true}, 32 << 10, 0},
+		{Compression{Enabled: true, ClientNoTakeover: true, ServerBits: 9}, 0, 512},
+		{Compression{Enabled: true, ServerNoTakeover: true, ClientNoTakeover: true, ClientBits: 8}, 0, 0},
+		{Compression{Enabled: true, ClientBits: 8, ServerBits: 15}, 256, 32 << 10},
+	} {
+		received, sent := c.agreed.Windows(false)
+		if received != c.received || sent != c.sent {
+			t.Errorf("%+v: %d and %d, want %d and %d", c.agreed, received, sent, c.received, c.sent)
+		}
+		if theirs, ours := c.agreed.Windows(true); theirs != sent || ours != received {
+			t.Errorf("%+v: %d and %d for the client", c.agreed, theirs, ours)
+		}
+	}
+}
