@@ -123,12 +123,13 @@ func AppendAccept[T ~string | ~[]byte](dst []byte, key T) []byte {
 }
 
 // ChooseProtocol returns the first of the subprotocols a client offers that is
-// supported, or the empty string.
+// supported, or the empty string. It is the string out of supported: the other may be part
+// of a request that nobody needs any more.
 func ChooseProtocol(offered, supported []string) string {
 	for _, o := range offered {
 		for _, s := range supported {
 			if o == s {
-				return o
+				return s
 			}
 		}
 	}

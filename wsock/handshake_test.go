@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // Section 1.3 and 4.2.2.
@@ -170,6 +171,11 @@ func TestChooseProtocol(t *testing.T) {
 		if got := ChooseProtocol(c.offered, c.supported); got != c.want {
 			t.Errorf("%q of %q: %q, want %q", c.supported, c.offered, got, c.want)
 		}
+	}
+	request := strings.Repeat("chat", 1000) // which is not kept for what is chosen
+	supported := []string{"chat"}
+	if got := ChooseProtocol([]string{request[4:8]}, supported); unsafe.StringData(got) != unsafe.StringData(supported[0]) {
+		t.Error("what was chosen is part of the offer")
 	}
 }
 
