@@ -21,7 +21,6 @@ type nativeCall struct {
 	lead    conn.Lead
 	tls     *tls.ConnectionState
 	channel *Channel // that it has opened
-	values  []string // memory for those of fields
 
 	returned bool
 	panicked any
@@ -36,9 +35,10 @@ type nativeCall struct {
 	cred   atomic.Pointer[Credentials]
 	peer   atomic.Pointer[string] // the descriptor may not stay the connection's
 
-	x     Exchange
-	names interned
-	lines fieldLines
+	x      Exchange
+	names  interned
+	lines  fieldLines
+	values []string // memory for those of fields
 
 	route   route
 	began   time.Time // on a goroutine
