@@ -68,7 +68,15 @@ func compare(ctx context.Context, o options, dir string, stdout, stderr io.Write
 				return err
 			}
 		}
-		outcomes, err := compareScenario(ctx, o, sc, atHand, load, stderr)
+		one := func(s subject.Subject) (sample, error) { return measure(ctx, o.place(sc), s, load) }
+		if sc.isClients() {
+			serves, err := builder.Build(ctx, subject.Ringkit)
+			if err != nil {
+				return err
+			}
+			one = func(s subject.Subject) (sample, error) { return measureClient(ctx, o, sc, s, serves) }
+		}
+		outcomes, err := compareScenario(o, sc, atHand, one, stderr)
 		if err != nil {
 			return err
 		}
@@ -177,12 +185,12 @@ func newLoad(o options, sc scenario, dir, generator string) (loadFunc, error) {
 
 // compareScenario measures the subjects in turn, round after round, so that what
 // the machine does besides meets all of them alike.
-func compareScenario(ctx context.Context, o options, sc scenario, subjects []subject.Subject, load loadFunc, progress io.Writer) ([]outcome, error) {
+func compareScenario(o options, sc scenario, subjects []subject.Subject, one func(subject.Subject) (sample, error), progress io.Writer) ([]outcome, error) {
 	subjects = slices.DeleteFunc(slices.Clone(subjects), func(s subject.Subject) bool { return !o.includes(sc, s) })
 	outcomes := make([]outcome, len(subjects))
 	for round := 1; round <= o.rounds; round++ {
 		for i, s := range subjects {
-			result, err := measure(ctx, o.place(sc), s, load)
+			result, err := one(s)
 			if err != nil {
 				return nil, err
 			}

@@ -20,11 +20,12 @@ const warmUp = time.Second
 type sample struct {
 	Round        int     `json:"round"`
 	Requests     int64   `json:"requests"`
+	Errors       int64   `json:"errors,omitzero"` // of a client; they make it invalid
 	CPUMicros    float64 `json:"cpu_us_per_request"`
 	Rate         float64 `json:"requests_per_second"`
 	P50Micros    float64 `json:"p50_us,omitzero"`
 	P99Micros    float64 `json:"p99_us,omitzero"`
-	Busy         float64 `json:"busy"`   // processor time of the server ÷ elapsed time
+	Busy         float64 `json:"busy"`   // processor time of what is measured ÷ elapsed time
 	Waited       float64 `json:"waited"` // time it was kept from the processor ÷ elapsed time
 	ThreadsEnded bool    `json:"threads_ended"`
 	Engine       string  `json:"engine"`

@@ -24,6 +24,7 @@ type scenario struct {
 	tls      bool    // over TLS
 	mix      mixture // some requests take longer than others
 	sockets  sockets // messages instead of requests
+	inFlight int     // requests of the clients that are measured instead of servers
 }
 
 // mixture says which requests take longer. With no slow route, the server decides
@@ -57,6 +58,9 @@ var scenarios = []scenario{
 	{name: "ws1000-16k", sockets: sockets{ws.Echo, 1000, 16 << 10}},
 	{name: "broadcast1000", sockets: sockets{ws.Room, 1000, 64}},
 	{name: "broadcast10000", sockets: sockets{ws.Room, 10_000, 64}},
+	{name: "client1", pipeline: 1, inFlight: 1},
+	{name: "client64", pipeline: 1, inFlight: 64},
+	{name: "client1000", pipeline: 1, inFlight: 1000},
 }
 
 // mixed reports whether some requests take longer than others.
@@ -64,7 +68,9 @@ func (s scenario) mixed() bool { return s.mix.share > 0 }
 
 // quickScenarios are those that a quick run takes.
 func quickScenarios() []scenario {
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.mixed() || s.two || s.static || s.tls || s.isSockets() })
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
+		return s.mixed() || s.two || s.static || s.tls || s.isSockets() || s.isClients()
+	})
 }
 
 func scenarioNames(list []scenario) string {
@@ -98,6 +104,9 @@ func findScenarios(names []string) ([]scenario, error) {
 
 // describe says in words what the scenario does.
 func (s scenario) describe(connections int) string {
+	if s.isClients() {
+		return fmt.Sprintf("%s: clients with %d requests in flight", s.name, s.inFlight)
+	}
 	text := fmt.Sprintf("%s: %d connections", s.name, s.connections(connections))
 	switch {
 	case s.isSockets():
@@ -131,8 +140,11 @@ func (m mixture) describe() string {
 
 // connections returns how many of them there are, given how many were asked for.
 func (s scenario) connections(asked int) int {
-	if s.isSockets() {
+	switch {
+	case s.isSockets():
 		return s.sockets.connections
+	case s.isClients():
+		return s.inFlight
 	}
 	return asked * max(1, s.mix.spread)
 }
@@ -142,6 +154,8 @@ func (s scenario) subjects() []string {
 	switch {
 	case s.isSockets():
 		return subject.Sockets()
+	case s.isClients():
+		return subject.Clients()
 	case s.mixed():
 		return subject.Mixed()
 	case s.two:
@@ -156,8 +170,11 @@ func (s scenario) subjects() []string {
 
 // suits reports whether the scenario can be measured with the subject. The floors in
 // C do not read the fields of a request and would not close, have no routes and no files, and
-// run on one thread.
+// run on one thread. Clients are measured in scenarios of their own.
 func (s scenario) suits(sub subject.Subject) bool {
+	if sub.Client || s.isClients() {
+		return sub.Client && s.isClients()
+	}
 	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
 }
 

@@ -52,6 +52,8 @@ func (s scenario) writeSummary(w io.Writer, outcomes []outcome) error {
 		write = mixSummary
 	case s.isSockets():
 		write = socketSummary
+	case s.isClients():
+		write = clientSummary
 	}
 	if _, err := write(outcomes).WriteTo(w); err != nil {
 		return err
@@ -120,12 +122,15 @@ func find(outcomes []outcome, name string) outcome {
 }
 
 // ratio returns processor time per request of o as a multiple of reference's.
-func ratio(o, reference outcome) string {
-	base := reference.median(cpuMicros)
+func ratio(o, reference outcome) string { return ratioOf(cpuMicros, o, reference) }
+
+// ratioOf returns a figure of o as a multiple of reference's.
+func ratioOf(figure func(sample) float64, o, reference outcome) string {
+	base := reference.median(figure)
 	if base == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", o.median(cpuMicros)/base)
+	return fmt.Sprintf("%.2f", o.median(figure)/base)
 }
 
 // disturbed is the share of time kept from the processor above which a reader

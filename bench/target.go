@@ -42,6 +42,9 @@ func (t *target) check() error {
 	if err := subject.Check(t.name); err != nil {
 		return usagef("-subject: %w", err)
 	}
+	if subject.IsClient(t.name) {
+		return usagef("-subject %s: that is a client, not a server", t.name)
+	}
 	if err := proc.CheckCPU(t.serverCPU); err != nil {
 		return usagef("-server-cpu: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,8 +57,8 @@ func (b *Builder) Build(ctx context.Context, name string) (Subject, error) {
 	if err != nil {
 		return Subject{}, fmt.Errorf("building %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, args: r.args, Env: r.env, Route: route, Engine: r.engine,
-		Floor: strings.HasPrefix(r.source, "floor/")}, nil
+	return Subject{Name: name, Path: path, args: r.args, more: r.more, Env: r.env, Route: route, Engine: r.engine,
+		Floor: strings.HasPrefix(r.source, "floor/"), Client: r.source == clientSource}, nil
 }
 
 // Program builds a C file or a Go package below the module's directory and returns
@@ -100,7 +101,8 @@ func (b *Builder) Program(ctx context.Context, source string) (string, error) {
 
 // Binary returns a subject for a program built elsewhere that takes -addr and
 // -loops as peers/ringkit does: another state of the project, say. It gets the
-// arguments in more besides.
+// arguments in more besides. If -client is among them it is another clientload, a client,
+// and gets these only.
 func Binary(name, path string, more ...string) (Subject, error) {
 	path, err := exec.LookPath(path)
 	if err != nil {
@@ -109,5 +111,5 @@ func Binary(name, path string, more ...string) (Subject, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return Subject{}, fmt.Errorf("subject %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, args: ringkitArgs(more...), Route: route}, nil
+	return Subject{Name: name, Path: path, args: ringkitArgs(), more: more, Route: route, Client: slices.Contains(more, "-client")}, nil
 }

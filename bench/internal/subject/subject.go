@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ringkit/ringkit/bench/internal/clients"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
 )
 
@@ -27,17 +28,24 @@ type Subject struct {
 	// Secure says that it speaks TLS.
 	Secure bool
 
+	// Client says that it is a client, to be measured with a server that is not.
+	Client bool
+
 	args func(loops int) []string
+	more []string
 }
 
 // Args returns the arguments to start it with. Loops is the number of event loops
 // of ringkit's server, 0 for its default.
-func (s Subject) Args(loops int) []string { return s.args(loops) }
+func (s Subject) Args(loops int) []string { return append(s.args(loops), s.more...) }
+
+// More returns those of the arguments that make it another subject than the program is
+// by itself: all that a client has.
+func (s Subject) More() []string { return s.more }
 
 // With returns the subject with more arguments.
 func (s Subject) With(more ...string) Subject {
-	args := s.args
-	s.args = func(loops int) []string { return append(args(loops), more...) }
+	s.more = slices.Concat(s.more, more)
 	return s
 }
 
@@ -47,6 +55,7 @@ type recipe struct {
 	about  string
 	source string // C file or Go package below the module's directory
 	args   func(loops int) []string
+	more   []string // arguments behind those
 	env    []string
 	engine string // it must run on
 	in     group  // measured if no subjects are named
@@ -62,6 +71,7 @@ const (
 	files                     // for a file
 	secure                    // over TLS
 	sockets                   // WebSockets
+	asking                    // clients
 )
 
 // Names of the subjects that others are compared with.
@@ -71,6 +81,9 @@ const (
 	FastHTTP = "fasthttp"
 	Ringkit  = "ringkit"
 	Gorilla  = "gorilla"
+
+	NetHTTPClient  = "nethttp-client"
+	FastHTTPClient = "fasthttp-client"
 )
 
 var recipes = []recipe{
@@ -104,10 +117,29 @@ var recipes = []recipe{
 		about: "github.com/lxzan/gws on net/http"},
 	{name: "nbio", source: "./peers/nbio", args: peerArgs, in: sockets,
 		about: "github.com/lesismal/nbio, its own HTTP server"},
+	{name: "client-call", source: clientSource, more: clientArgs(clients.Call, "auto"), in: asking,
+		about: "client of this project, Call"},
+	{name: "client-call-epoll", source: clientSource, more: clientArgs(clients.Call, "epoll"), engine: procfs.Epoll, in: asking,
+		about: "the same on its epoll engine"},
+	{name: "client-do", source: clientSource, more: clientArgs(clients.Do, "auto"), in: asking,
+		about: "client of this project, Do"},
+	{name: "client-do-epoll", source: clientSource, more: clientArgs(clients.Do, "epoll"), engine: procfs.Epoll, in: asking,
+		about: "the same on its epoll engine"},
+	{name: "client-transport", source: clientSource, more: clientArgs(clients.Transport, "auto"), in: asking,
+		about: "client of this project, Transport below an http.Client"},
+	{name: "client-transport-epoll", source: clientSource, more: clientArgs(clients.Transport, "epoll"), engine: procfs.Epoll, in: asking,
+		about: "the same on its epoll engine"},
+	{name: NetHTTPClient, source: clientSource, more: clientArgs(clients.NetHTTP, "auto"), in: asking,
+		about: "client of net/http, Transport below an http.Client"},
+	{name: FastHTTPClient, source: clientSource, more: clientArgs(clients.FastHTTP, "auto"), in: asking,
+		about: "client of github.com/valyala/fasthttp"},
 }
 
 // ringkitSource serves all subjects of this project.
 const ringkitSource = "./peers/ringkit"
+
+// clientSource is all clients.
+const clientSource = "./clientload"
 
 // route is what all subjects answer with the benchmark's response.
 const route = "/"
@@ -118,6 +150,10 @@ func floorArgs(more ...string) func(int) []string {
 
 func peerArgs(int) []string {
 	return []string{"-addr", "127.0.0.1:0"}
+}
+
+func clientArgs(name, engine string) []string {
+	return []string{"-client", name, "-engine", engine}
 }
 
 // ringkitArgs returns the arguments of peers/ringkit, and without more those of
@@ -149,6 +185,9 @@ func Secure() []string { return in(secure) }
 
 // Sockets is Default for WebSockets.
 func Sockets() []string { return in(sockets) }
+
+// Clients is Default for clients.
+func Clients() []string { return in(asking) }
 
 func in(g group) []string {
 	var names []string
@@ -185,6 +224,12 @@ func find(name string) (recipe, error) {
 		return recipe{}, fmt.Errorf("no subject %q (there are: %s)", name, strings.Join(names, ", "))
 	}
 	return recipes[i], nil
+}
+
+// IsClient reports whether a name is that of a client, which cannot be started as a server.
+func IsClient(name string) bool {
+	r, err := find(name)
+	return err == nil && r.source == clientSource
 }
 
 // IsPeer reports whether a name is that of a server other than this project's.

@@ -1,14 +1,9 @@
 package ws
 
 import (
-	"bufio"
-	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/ringkit/ringkit/bench/internal/proc"
@@ -45,36 +40,6 @@ func (c Config) args() []string {
 func Start(ctx context.Context, program string, c Config, cpu int, around func(run func() error) error) (result Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime+c.WarmUp+c.Duration+2*stallTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, c.args()...)
-	var said strings.Builder
-	cmd.Stderr = &said
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return result, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return result, err
-	}
-	if err := proc.Start(cmd, cpu); err != nil {
-		return result, err
-	}
-	lines := bufio.NewReader(out)
-	if _, err = lines.ReadString('\n'); err == nil {
-		err = around(func() error {
-			if _, err := fmt.Fprintln(in); err != nil {
-				return err
-			}
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				return err
-			}
-			return json.Unmarshal([]byte(line), &result)
-		})
-	}
-	in.Close()
-	if ended := cmd.Wait(); ended != nil {
-		return result, fmt.Errorf("load: %w: %s", cmp.Or(ctx.Err(), ended), strings.TrimSpace(said.String()))
-	}
+	err = proc.Measured(ctx, program, c.args(), cpu, &result, func(_ int, run func() error) error { return around(run) })
 	return result, err
 }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ringkit/ringkit/bench/internal/clients"
+	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/server"
+	"github.com/ringkit/ringkit/bench/internal/stats"
+	"github.com/ringkit/ringkit/bench/internal/subject"
+	"github.com/ringkit/ringkit/bench/internal/table"
+)
+
+// isClients reports whether the scenario measures clients, with a server that is the same
+// for all.
+func (s scenario) isClients() bool { return s.inFlight > 0 }
+
+// measureClient has a client keep requests in flight to a server, and measures it once.
+// What goes wrong makes the sample invalid; only an interruption is an error.
+func measureClient(ctx context.Context, o options, sc scenario, s, serves subject.Subject) (sample, error) {
+	result, err := askServer(ctx, o, sc, s, serves)
+	if ctx.Err() != nil {
+		return sample{}, ctx.Err()
+	}
+	if err != nil {
+		result.Invalid = err.Error()
+	}
+	return result, nil
+}
+
+func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Subject) (result sample, err error) {
+	at := o.place(sc)
+	srv, err := server.Start(ctx, server.Command{Path: serves.Path, Args: serves.Args(at.loops), CPU: at.serverCPU, GoMaxProcs: at.goMaxProcs})
+	if err != nil {
+		return result, err
+	}
+	defer srv.Stop()
+	if err := probe(srv.Port, serves); err != nil {
+		return result, srv.Explain(fmt.Errorf("probing %s: %w", serves.Route, err))
+	}
+	c := clients.Config{Port: srv.Port, Path: serves.Route, InFlight: sc.inFlight, WarmUp: warmUp, Duration: o.duration}
+	var cpu procfs.CPU
+	found, err := clients.Start(ctx, s.Path, s.More(), c, at.loadCPU, func(pid int, run func() error) (err error) {
+		if result.Engine, err = procfs.Engine(pid); err != nil {
+			return err
+		}
+		if s.Engine != "" && result.Engine != s.Engine {
+			return fmt.Errorf("runs on %s, not on %s", result.Engine, s.Engine)
+		}
+		cpu, result.Memory, err = during(pid, run)
+		return err
+	})
+	if err != nil {
+		return result, srv.Explain(err)
+	}
+	used, threadsEnded := cpu.Used()
+	result.Requests = found.Requests
+	result.Errors = found.Errors
+	result.CPUMicros = micros(used) / float64(max(1, found.Requests))
+	result.Rate = float64(found.Requests) / found.Elapsed.Seconds()
+	result.Busy = used.Seconds() / found.Elapsed.Seconds()
+	result.Waited = cpu.Waited.Seconds() / found.Elapsed.Seconds()
+	result.ThreadsEnded = threadsEnded
+	return result, found.Err()
+}
+
+// clientSummary is the table of a scenario with clients.
+func clientSummary(outcomes []outcome) *table.Table {
+	references := []string{subject.NetHTTPClient, subject.FastHTTPClient}
+	head := []string{"client", "engine", "CPU µs/req", "min–max"}
+	for _, name := range references {
+		head = append(head, "÷ "+name)
+	}
+	head = append(head, "req/s")
+	for _, name := range references {
+		head = append(head, "÷ "+name)
+	}
+	tab := table.New(append(head, "busy", "RSS MiB")...)
+	for _, o := range outcomes {
+		if len(o.valid()) == 0 {
+			tab.Add(o.subject, "-", "invalid")
+			continue
+		}
+		least, greatest := stats.Spread(o.values(cpuMicros))
+		row := []string{
+			o.subject,
+			o.valid()[0].Engine,
+			fmt.Sprintf("%.2f", o.median(cpuMicros)),
+			fmt.Sprintf("%.2f–%.2f", least, greatest),
+		}
+		for _, name := range references {
+			row = append(row, ratioOf(cpuMicros, o, find(outcomes, name)))
+		}
+		row = append(row, fmt.Sprintf("%.0f", o.median(rate)))
+		for _, name := range references {
+			row = append(row, ratioOf(rate, o, find(outcomes, name)))
+		}
+		tab.Add(append(row, fmt.Sprintf("%.0f %%", 100*o.median(busy)), fmt.Sprintf("%.1f", o.median(rss)/(1<<20)))...)
+	}
+	return tab
+}
