@@ -71,30 +71,27 @@ func (c *Client) Get(ctx context.Context, url string) (*http.Response, error) {
 // it is that of CheckRedirect. The context of the request ends it at any time, also while
 // the body is being read.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
-	got := make(chan result, 1)
-	f := c.flight(req, tell(got))
-	f.begin(req, false)
-	for {
-		r := f.wait(got)
-		if f.ends(r) {
-			return f.resp, f.err
-		}
+	got := waiters.Get().(waiter)
+	defer waiters.Put(got)
+	f := c.flight(req)
+	f.asker = got
+	f.send(req)
+	for !f.ends(f.wait(got)) {
 	}
+	return f.resp, f.err
 }
 
 // Go sends a request and returns at once. The response comes with its body, up to 64 KiB
 // of it; the rest is read as it arrives.
 func (c *Client) Go(req *http.Request) *Future {
 	future := &Future{done: make(chan struct{})}
-	f := c.flight(req, nil)
-	f.done = f.follow(func(resp *http.Response, err error, loop *conn.Loop) {
+	c.begin(req, func(resp *http.Response, err error, loop *conn.Loop) {
 		future.resp, future.err = resp, err
 		close(future.done)
 		if loop != nil {
 			loop.Woke()
 		}
 	})
-	f.begin(req, true)
 	return future
 }
 
@@ -103,9 +100,7 @@ func (c *Client) Go(req *http.Request) *Future {
 // loop, whose other connections go on without it if it takes longer than a millisecond or
 // two. A panic in f is a panic of the program.
 func (c *Client) Call(req *http.Request, f func(*http.Response, error)) {
-	fl := c.flight(req, nil)
-	fl.done = fl.follow(func(resp *http.Response, err error, _ *conn.Loop) { f(resp, err) })
-	fl.begin(req, true)
+	c.begin(req, func(resp *http.Response, err error, _ *conn.Loop) { f(resp, err) })
 }
 
 // Future is a response that comes later. Any goroutine may use it.
@@ -139,20 +134,19 @@ type flight struct {
 	c     *Client
 	t     *Transport
 	ctx   context.Context
-	done  func(*conn.Loop, result) // of the exchange under way
+	asker asker // of its exchanges: a waiter, or the flight itself, which then calls end
 	via   []*http.Request
 	req   *http.Request // under way
 	until time.Time
 	ex    *exchange
-	gathers,
-	watched bool
+	end   func(*http.Response, error, *conn.Loop)
+	loop  *conn.Loop // that calls it
 
-	resp *http.Response
-	err  error
+	result
 }
 
-func (c *Client) flight(req *http.Request, done func(*conn.Loop, result)) *flight {
-	f := &flight{c: c, t: c.Transport, ctx: req.Context(), done: done}
+func (c *Client) flight(req *http.Request) *flight {
+	f := &flight{c: c, t: c.Transport, ctx: req.Context()}
 	if f.t == nil {
 		f.t = DefaultTransport
 	}
@@ -162,9 +156,10 @@ func (c *Client) flight(req *http.Request, done func(*conn.Loop, result)) *fligh
 	return f
 }
 
-// begin sends a request.
-func (f *flight) begin(req *http.Request, watched bool) {
-	f.gathers, f.watched = watched, watched
+// begin sends a request and has end called, on an event loop.
+func (c *Client) begin(req *http.Request, end func(*http.Response, error, *conn.Loop)) {
+	f := c.flight(req)
+	f.asker, f.end = f, end
 	f.send(req)
 }
 
@@ -177,12 +172,13 @@ func (f *flight) send(req *http.Request) {
 	}
 	ex, err := f.t.newExchange(req)
 	if err != nil {
-		f.done(nil, result{err: err})
+		f.asker.done(nil, result{err: err})
 		return
 	}
-	ex.until, ex.gathers, ex.done = f.until, f.gathers, f.done
+	calls := f.end != nil // nobody waits who watches the context and reads the body
+	ex.until, ex.gathers, ex.asker = f.until, calls, f.asker
 	f.ex = ex
-	if f.watched {
+	if calls {
 		ex.watch()
 	}
 	f.t.submit(ex)
@@ -219,7 +215,7 @@ func (c *Client) dressed(req *http.Request) (*http.Request, error) {
 }
 
 // wait waits for the end of an exchange.
-func (f *flight) wait(got chan result) result {
+func (f *flight) wait(got waiter) result {
 	select {
 	case r := <-got:
 		return r
@@ -234,7 +230,7 @@ func (f *flight) wait(got chan result) result {
 // ends takes what has become of a request, and reports whether that is the end. Otherwise
 // it has been redirected, and is under way again.
 func (f *flight) ends(r result) bool {
-	f.resp, f.err = r.resp, r.err
+	f.result = r
 	if r.err != nil {
 		return true
 	}
@@ -257,7 +253,7 @@ func (f *flight) ends(r result) bool {
 		return true
 	case err != nil:
 		r.resp.Body.Close()
-		f.resp, f.err = nil, f.ex.error(opRequest, err)
+		f.result = result{err: f.ex.error(opRequest, err)}
 		return true
 	}
 	next.Response = r.resp
@@ -266,41 +262,31 @@ func (f *flight) ends(r result) bool {
 	return false
 }
 
-// follow returns what follows redirects and then calls f, on an event loop.
-func (f *flight) follow(end func(*http.Response, error, *conn.Loop)) func(*conn.Loop, result) {
-	return func(loop *conn.Loop, r result) {
-		if loop == nil {
-			loop = f.t.anyLoop()
-			call := func(loop *conn.Loop) { loop.Call(&callback{f: f, r: r, loop: loop, end: end}) }
-			if loop == nil || !loop.Do(call) {
-				go end(nil, r.err, nil) // there is no loop any more
-			}
-			return
-		}
-		loop.Call(&callback{f: f, r: r, loop: loop, end: end})
+// done implements asker: a loop follows redirects, and calls end.
+func (f *flight) done(loop *conn.Loop, r result) {
+	f.loop, f.result = loop, r
+	if loop != nil {
+		loop.Call(f)
+		return
 	}
-}
-
-// callback is code of the user that a loop runs: a conn.Call.
-type callback struct {
-	f    *flight
-	r    result
-	loop *conn.Loop
-	end  func(*http.Response, error, *conn.Loop)
+	f.loop = f.t.anyLoop()
+	if f.loop == nil || !f.loop.Do(func(loop *conn.Loop) { loop.Call(f) }) {
+		go f.end(nil, r.err, nil) // there is no loop any more
+	}
 }
 
 // Run implements conn.Call.
-func (b *callback) Run(lead conn.Lead) {
-	if b.r.resp != nil {
-		b.f.ex.body.lead = lead
+func (f *flight) Run(lead conn.Lead) {
+	if f.resp != nil {
+		f.ex.body.lead = lead
 	}
-	if b.f.ends(b.r) {
-		b.end(b.f.resp, b.f.err, b.loop)
+	if f.ends(f.result) {
+		f.end(f.resp, f.err, f.loop)
 	}
 }
 
 // Detached implements conn.Call.
-func (b *callback) Detached(*conn.Conn) {}
+func (f *flight) Detached(*conn.Conn) {}
 
 // Done implements conn.Call.
-func (b *callback) Done(*conn.Conn) {}
+func (f *flight) Done(*conn.Conn) {}

@@ -29,7 +29,7 @@ type exchange struct {
 	key    key
 	proxy  *url.URL
 	trace  *httptrace.ClientTrace
-	done   func(*conn.Loop, result) // with the loop that calls, or nil
+	asker  asker
 
 	head    []byte  // what is sent first: the head, and a short body
 	upload  *upload // sends the rest of the body, nil for none
@@ -53,7 +53,7 @@ type exchange struct {
 	reused    bool // the connection had been used before
 	sent      bool // some of it may be on its way
 	heard     bool // some of the response has come
-	answered  bool // done was called, or is about to be
+	answered  bool // the asker was told, or is about to be
 	over      bool
 	sending   bool // upload is not done
 	discards  bool // nobody reads the body
@@ -61,6 +61,13 @@ type exchange struct {
 	response  http.Response
 	body      body
 	trailer   http.Header
+}
+
+// asker is who an exchange is for.
+type asker interface {
+	// done is called once, when the response is there, or the error: by a loop, which is
+	// given, or by any goroutine, with nil.
+	done(*conn.Loop, result)
 }
 
 // tlsKey is the key of WithTLSConfig.
@@ -280,7 +287,7 @@ func (ex *exchange) fail(loop *conn.Loop, what op, err error) {
 		return
 	}
 	ex.answered = true
-	ex.done(loop, result{err: e})
+	ex.asker.done(loop, result{err: e})
 }
 
 // repeats reports whether the request may be sent once more when its connection was lost

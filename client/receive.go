@@ -226,14 +226,14 @@ func (l *link) deliver(ex *exchange) {
 	if ex.decodes && !ex.body.empty() {
 		if err := decodeResponse(resp, l.t.maxBody()); err != nil {
 			resp.Body.Close()
-			ex.done(l.w.loop, result{err: ex.error(opBody, err)})
+			ex.asker.done(l.w.loop, result{err: ex.error(opBody, err)})
 			return
 		}
 	}
 	if !ex.over {
 		ex.watch()
 	}
-	ex.done(l.w.loop, result{resp: resp})
+	ex.asker.done(l.w.loop, result{resp: resp})
 }
 
 // decodeResponse has the body of a response decoded, if it is coded.

@@ -185,15 +185,18 @@ func (w *world) ask(i int) {
 		a.until = w.tr.now().Add(time.Minute)
 	}
 	a.ex.until, a.ex.gathers = a.until, w.one(2)
-	a.ex.done = func(_ *conn.Loop, r result) {
-		a.results++
-		a.resp, a.err = r.resp, r.err
-	}
+	a.ex.asker = a
 	w.asks = append(w.asks, a)
 	if w.bad(8) {
 		w.sim.After(w.some(time.Second), func() { a.ex.cancel(errors.New("cancelled")) })
 	}
 	w.tr.submit(a.ex)
+}
+
+// done implements asker.
+func (a *ask) done(_ *conn.Loop, r result) {
+	a.results++
+	a.resp, a.err = r.resp, r.err
 }
 
 // look reads what has arrived, and sees that nothing is late.

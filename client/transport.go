@@ -183,8 +183,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	got := make(chan result, 1)
-	ex.done = tell(got)
+	got := waiters.Get().(waiter)
+	defer waiters.Put(got)
+	ex.asker = got
 	t.submit(ex)
 	select {
 	case r := <-got:
@@ -277,12 +278,15 @@ func limit[T int | int64](v, def T) int {
 	return int(v)
 }
 
-// tell returns what sends a result to who waits for it.
-func tell(got chan<- result) func(*conn.Loop, result) {
-	return func(loop *conn.Loop, r result) {
-		if loop != nil {
-			loop.Woke()
-		}
-		got <- r
+// waiter is an asker that waits: it receives once for each exchange.
+type waiter chan result
+
+var waiters = sync.Pool{New: func() any { return make(waiter, 1) }}
+
+// done implements asker.
+func (w waiter) done(loop *conn.Loop, r result) {
+	if loop != nil {
+		loop.Woke()
 	}
+	w <- r
 }

@@ -31,11 +31,11 @@ func (l *link) upgrade(ex *exchange) {
 			rw, err = l.takeOver(fd, rest)
 		}
 		if err != nil {
-			ex.done(l.w.loop, result{err: ex.error(opHead, fmt.Errorf("take over the connection: %w", err))})
+			ex.asker.done(l.w.loop, result{err: ex.error(opHead, fmt.Errorf("take over the connection: %w", err))})
 			return
 		}
 		ex.response.Body, ex.response.ContentLength, ex.response.Close = rw, 0, false
-		ex.done(l.w.loop, result{resp: &ex.response})
+		ex.asker.done(l.w.loop, result{resp: &ex.response})
 	})
 }
 
