@@ -145,7 +145,7 @@ func (r *runner) boot(ctx context.Context, k kernel, w row) *bootResult {
 }
 
 func (r *runner) boot1(ctx context.Context, b *bootResult, p plan.Plan, w row, name string) error {
-	more, err := planImage(p)
+	more, err := planImage(p, b.Kernel.Modules)
 	if err != nil {
 		return err
 	}

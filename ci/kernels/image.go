@@ -15,6 +15,7 @@ import (
 const (
 	guestTests   = "t"
 	guestSources = "src"
+	guestModule  = "modules"
 )
 
 // hostsFile lets the names of the loopback interface be looked up.
@@ -50,15 +51,26 @@ func writeImage(file, root, initBinary string, suites []suite) error {
 	})
 }
 
-// planImage returns what is added to the image for one boot. The kernel unpacks
-// archives that follow each other.
-func planImage(p plan.Plan) ([]byte, error) {
+// planImage returns what is added to the image for one boot: the plan, and the modules
+// of the kernel in a directory. The kernel unpacks archives that follow each other.
+func planImage(p plan.Plan, modules string) ([]byte, error) {
+	var b bytes.Buffer
+	c := newCPIO(&b)
+	if modules != "" {
+		for _, file := range modulesIn(modules) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			name := guestModule + "/" + filepath.Base(file)
+			c.file(name, 0o644, content)
+			p.Modules = append(p.Modules, "/"+name)
+		}
+	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	c := newCPIO(&b)
 	c.file(filepath.Base(plan.File), 0o644, text)
 	return b.Bytes(), c.close()
 }

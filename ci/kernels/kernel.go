@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,6 +22,7 @@ type kernel struct {
 	SHA256  string  // of the image
 	Release release `json:"-"`
 	Image   string  `json:"-"` // the path
+	Modules string  `json:"-"` // the directory of its modules, "" for none
 	Note    string  `json:",omitempty"`
 }
 
@@ -147,12 +147,16 @@ func (c kernelCache) load(p debPackage) (kernel, error) {
 	if hash != e.Image {
 		return kernel{}, fmt.Errorf("%s is damaged", image)
 	}
-	return kernel{Package: e.Name, Version: e.Version, SHA256: hash, Release: p.Release, Image: image}, nil
+	k := kernel{Package: e.Name, Version: e.Version, SHA256: hash, Release: p.Release, Image: image}
+	if dir := filepath.Join(c.place(p), modulesName); len(modulesIn(dir)) > 0 {
+		k.Modules = dir
+	}
+	return k, nil
 }
 
 // fetch takes a kernel from the cache, else from the mirror.
 func (c kernelCache) fetch(ctx context.Context, p debPackage, progress func(string, ...any)) (kernel, error) {
-	if k, err := c.load(p); err == nil {
+	if k, err := c.load(p); err == nil && k.Modules != "" {
 		return k, nil
 	}
 	progress("fetching %s %s, %d MB", p.Name, p.Version, p.Size>>20)
@@ -164,22 +168,14 @@ func (c kernelCache) fetch(ctx context.Context, p debPackage, progress func(stri
 		return kernel{}, err
 	}
 	defer os.RemoveAll(work)
-	deb, err := c.apt.download(ctx, p, work)
-	if err != nil {
-		return kernel{}, err
-	}
-	if hash, err := hashFile(deb); err != nil || hash != p.SHA256 {
-		return kernel{}, fmt.Errorf("%s has hash %s, the index says %s (%v)", filepath.Base(deb), hash, p.SHA256, err)
-	}
-	if err := extractImage(ctx, deb, filepath.Join(work, imageName)); err != nil {
-		return kernel{}, fmt.Errorf("%s: %w", filepath.Base(deb), err)
-	}
-	if err := os.Remove(deb); err != nil {
-		return kernel{}, err
+	for _, p := range append([]debPackage{p}, p.Parts...) {
+		if err := c.unpack(ctx, p, work); err != nil {
+			return kernel{}, err
+		}
 	}
 	hash, err := hashFile(filepath.Join(work, imageName))
 	if err != nil {
-		return kernel{}, err
+		return kernel{}, fmt.Errorf("%s has no kernel in it: %w", p.Name, err)
 	}
 	text, err := json.Marshal(cacheEntry{p.Name, p.Version, hash, p.Release.major, p.Release.minor})
 	if err != nil {
@@ -198,39 +194,19 @@ func (c kernelCache) fetch(ctx context.Context, p debPackage, progress func(stri
 	return c.load(p)
 }
 
-// extractImage writes the kernel of a package to a file.
-func extractImage(ctx context.Context, deb, file string) error {
-	cmd := command(ctx, "", "dpkg-deb", "--fsys-tarfile", deb)
-	r, err := cmd.StdoutPipe()
+// unpack fetches a package and leaves in the directory what is needed of it.
+func (c kernelCache) unpack(ctx context.Context, p debPackage, dir string) error {
+	deb, err := c.apt.download(ctx, p, dir)
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
+	if hash, err := hashFile(deb); err != nil || hash != p.SHA256 {
+		return fmt.Errorf("%s has hash %s, the index says %s (%v)", filepath.Base(deb), hash, p.SHA256, err)
 	}
-	err = findImage(tar.NewReader(r), file)
-	_, _ = io.Copy(io.Discard, r) // dpkg-deb ends well only if all is read
-	return errors.Join(err, cmd.Wait())
-}
-
-func findImage(r *tar.Reader, file string) error {
-	for {
-		h, err := r.Next()
-		if err == io.EOF {
-			return errors.New("the package has no kernel in it")
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag == tar.TypeReg && isImage(h.Name) {
-			f, err := os.Create(file)
-			if err != nil {
-				return err
-			}
-			_, err = io.Copy(f, r)
-			return errors.Join(err, f.Close())
-		}
+	if err := extract(ctx, deb, dir); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(deb), err)
 	}
+	return os.Remove(deb)
 }
 
 // isImage says whether a path in a package is that of the kernel:

@@ -16,3 +16,17 @@ func TestIsImage(t *testing.T) {
 		}
 	}
 }
+
+func TestModuleFile(t *testing.T) {
+	for name, want := range map[string]string{
+		"./usr/lib/modules/6.18.15+deb13-cloud-amd64/kernel/net/tls/tls.ko.xz": "tls.ko.xz",
+		"./lib/modules/6.1.0-56-cloud-amd64/kernel/net/tls/tls.ko":             "tls.ko",
+		"./lib/modules/6.1.0-56-cloud-amd64/kernel/crypto/ccm.ko":              "",
+		"./usr/share/doc/tls.ko":                             "",
+		"./lib/modules/6.1.0-56-cloud-amd64/kernel/net/tls/": "",
+	} {
+		if got := moduleFile(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -119,7 +119,7 @@ func (r *runner) accelerate(ctx context.Context, k kernel, factor float64) error
 	m.kernel, m.cpus = k.Image, 1
 	m.image = filepath.Join(r.work, "canary.img")
 	m.console = filepath.Join(r.logs, "canary.console")
-	more, err := planImage(plan.Plan{})
+	more, err := planImage(plan.Plan{}, "")
 	if err != nil {
 		return err
 	}

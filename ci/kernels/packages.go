@@ -17,6 +17,7 @@ type debPackage struct {
 	Size    int64  // in bytes
 	Binary  bool   // linux-binary-*, which has the kernel from 6.19 on
 	Release release
+	Parts   []debPackage // that have its modules: linux-modules-*, from 7.2 on
 }
 
 // release is the beginning of a kernel's version.
@@ -24,16 +25,20 @@ type release struct{ major, minor int }
 
 // kernelPackage matches the packages with kernels for clouds: the smallest ones
 // that have everything needed here built in. Those ending in -unsigned, -dbg and
-// the like are left out.
-var kernelPackage = regexp.MustCompile(`^linux-(image|binary)-(\d+)\.(\d+)[0-9A-Za-z.+~-]*-cloud-amd64$`)
+// the like are left out. From 7.2 on their modules have a package of their own.
+var kernelPackage = regexp.MustCompile(`^linux-(image|binary|modules)-(\d+)\.(\d+)[0-9A-Za-z.+~-]*-cloud-amd64$`)
 
 // parsePackages reads an index in the format of "Packages" files and returns the
 // kernels in it.
 func parsePackages(r io.Reader) ([]debPackage, error) {
 	var found []debPackage
+	modules := map[[2]string]debPackage{} // by name and version of what they belong to
 	fields := map[string]string{}
 	flush := func() {
-		if p, ok := kernelOf(fields); ok {
+		p, ok := kernelOf(fields)
+		if rest, are := strings.CutPrefix(p.Name, modulesPrefix); ok && are {
+			modules[[2]string{rest, p.Version}] = p
+		} else if ok {
 			found = append(found, p)
 		}
 		clear(fields)
@@ -54,8 +59,15 @@ func parsePackages(r io.Reader) ([]debPackage, error) {
 		return nil, fmt.Errorf("index of packages: %w", err)
 	}
 	flush()
+	for i, p := range found {
+		if m, ok := modules[[2]string{strings.TrimPrefix(p.Name, "linux-binary-"), p.Version}]; ok {
+			found[i].Parts = []debPackage{m}
+		}
+	}
 	return found, nil
 }
+
+const modulesPrefix = "linux-modules-"
 
 func kernelOf(fields map[string]string) (debPackage, bool) {
 	m := kernelPackage.FindStringSubmatch(fields["Package"])

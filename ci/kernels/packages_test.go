@@ -45,6 +45,11 @@ Version: 7.3.4-1~bpo13+1
 Size: 30000000
 SHA256: 00
 
+Package: linux-modules-7.3.4+deb13-cloud-amd64
+Version: 7.3.4-1~bpo13+1
+Size: 20000000
+SHA256: 22
+
 Package: linux-binary-7.1.13+deb13-cloud-amd64
 Version: 7.1.13-1~bpo13+1
 Size: 30000000
@@ -70,7 +75,11 @@ func TestChooseFromIndex(t *testing.T) {
 			t.Errorf("%s is written as %s", want, w)
 		}
 	}
-	p, _ := choose(all, wanted{6, 1})
+	p, _ := choose(all, wanted{7, 3})
+	if len(p.Parts) != 1 || p.Parts[0].SHA256 != "22" {
+		t.Errorf("parts of %s: %+v", p.Name, p.Parts)
+	}
+	p, _ = choose(all, wanted{6, 1})
 	if p.Version != "6.1.192-1" || p.Size != 22000000 || p.Release != (release{6, 1}) {
 		t.Errorf("%+v", p)
 	}

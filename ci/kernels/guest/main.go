@@ -62,6 +62,11 @@ func work(w *port) error {
 	if err := loopbackUp(); err != nil {
 		return err
 	}
+	for _, file := range p.Modules {
+		if err := loadModule(file); err != nil {
+			return fmt.Errorf("load %s: %w", file, err)
+		}
+	}
 	for name, value := range p.Sysctl {
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
 			return fmt.Errorf("sysctl: %w", err)

@@ -17,9 +17,10 @@ const Port = "/dev/ttyS1"
 
 // Plan is the work of one guest.
 type Plan struct {
-	Sysctl map[string]string // by path below /proc/sys
-	Limit  time.Duration     // for all steps together
-	Steps  []Step
+	Modules []string          // files of kernel modules, in the order in which to load them
+	Sysctl  map[string]string // by path below /proc/sys
+	Limit   time.Duration     // for all steps together
+	Steps   []Step
 }
 
 // Step is one test binary to run.
