@@ -41,6 +41,8 @@ func (f *fakeRing) Release(uint16)                  {}
 func (f *fakeRing) Wake()                           {}
 func (f *fakeRing) Close(time.Duration) error       { return nil }
 
+func (f *fakeRing) SendSome(t ring.Token, fd int, p []byte) { f.Send(t, fd, p) }
+
 func (f *fakeRing) Send(t ring.Token, _ int, p []byte) {
 	if f.keep {
 		f.output.Write(p)

@@ -9,14 +9,14 @@ import (
 // Borrow lends the sending side of the connection: until GiveBack the caller may
 // write to the descriptor, with system calls that do not block and from any goroutine,
 // and the loop does not. What is written to the connection meanwhile waits. Borrow reports
-// false when output is waiting or in flight already, or the connection is parked, closing or has a layer: whoever may
+// false when output is waiting or in flight already, or the connection is parked, closing or has a layer that seals: whoever may
 // write to the descriptor past the queue learns it here.
 //
 // To whom it is lent it looks like a send in flight: when the connection ends, the
 // socket is shut down, which the next system call tells, and descriptor and slot stay
 // what they are until GiveBack.
 func (c *Conn) Borrow() bool {
-	if c.phase != phaseOpen || c.queued > 0 || c.flags&(flagSending|flagParked|flagPolling) != 0 || c.secured != nil {
+	if c.phase != phaseOpen || c.queued > 0 || c.flags&(flagSending|flagParked|flagPolling) != 0 || c.sealing() {
 		return false
 	}
 	c.dropOutput()
@@ -32,6 +32,7 @@ func (c *Conn) Borrow() bool {
 // was asked already, nothing is waited for.
 func (c *Conn) AwaitRoom(sent int64) {
 	c.loop.count.BytesOut += uint64(sent)
+	c.passed(int(sent))
 	if c.phase == phaseStopping || c.flags&flagAwaiting != 0 {
 		return
 	}
@@ -43,10 +44,10 @@ func (c *Conn) AwaitRoom(sent int64) {
 
 // roomCame handles the completion of AwaitRoom, whose result does not matter.
 func (c *Conn) roomCame() {
-	c.flags &^= flagAwaiting
+	c.flags &^= flagAwaiting | flagControl
 	switch {
 	case c.phase == phaseStopping:
-	case c.flags&flagBorrowed == 0: // it was given back before
+	case c.flags&flagBorrowed == 0: // it was given back before, or was lent to nobody
 		c.givenBack()
 	default:
 		c.sendBy = 0
@@ -61,6 +62,7 @@ func (c *Conn) roomCame() {
 // connection is over, whose memory is not another's before.
 func (c *Conn) GiveBack(sent int64) {
 	c.loop.count.BytesOut += uint64(sent)
+	c.passed(int(sent))
 	c.flags &^= flagBorrowed
 	c.inflight--
 	c.sendBy = 0
@@ -88,7 +90,7 @@ func (c *Conn) givenBack() {
 // cancelRoom asks for the end of a poll that nobody waits for any more. Until it has
 // ended nothing is sent, nor is there another poll.
 func (c *Conn) cancelRoom() {
-	if c.flags&(flagAwaiting|flagBorrowed|flagCancelling) != flagAwaiting || c.phase == phaseStopping {
+	if c.flags&(flagAwaiting|flagBorrowed|flagCancelling|flagControl) != flagAwaiting || c.phase == phaseStopping {
 		return
 	}
 	c.flags |= flagCancelling

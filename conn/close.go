@@ -64,7 +64,7 @@ func (c *Conn) endOutput() {
 		c.stop(nil)
 		return
 	}
-	if c.endLayer() || c.phase == phaseStopping {
+	if c.endLayer() || c.phase == phaseStopping || !c.allSent() {
 		return
 	}
 	if c.flags&flagLinger == 0 || c.flags&flagEOF != 0 {

@@ -50,6 +50,7 @@ const (
 	flagOpening                     // the layer may have more to open
 	flagDrowsy                      // is to doze instead of receiving
 	flagDozing                      // is in the dorm
+	flagControl                     // the poll in flight is of sendControls; so is flagAwaiting
 
 	flagsIdle    = flagQuiet | flagParked
 	flagsNoInput = flagHeld | flagCalling | flagLater // input is kept
@@ -182,6 +183,8 @@ func (c *Conn) timerFired() {
 			depth := c.loop.calling(c)
 			c.proto.Timeout(c)
 			c.loop.returned(depth)
+		} else if c.phase == phaseFlushing {
+			c.lookAgain()
 		} else {
 			c.stop(nil)
 		}

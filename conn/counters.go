@@ -9,7 +9,7 @@ type Counters struct {
 	Closed      uint64 `json:"connections_closed" help:"Connections that have ended, without those that were hijacked."`
 	Detached    uint64 `json:"connections_hijacked" help:"Connections that were given to their handlers."`
 	BytesIn     uint64 `json:"received_bytes" help:"Bytes received from connections."`
-	BytesOut    uint64 `json:"sent_bytes" help:"Bytes sent to connections."`
+	BytesOut    uint64 `json:"sent_bytes" help:"Bytes sent to connections; with kernel TLS, before they are sealed."`
 	Starved     uint64 `json:"receives_starved" help:"Receives that found no buffer and had to be repeated."`
 	AcceptWaits uint64 `json:"accept_waits" help:"Times that accepting had to wait for descriptors or memory."`
 }

@@ -38,12 +38,13 @@ type secured struct {
 	layer Layer
 	first *mapped.Block // sealed output, which may be in flight
 	last  *mapped.Block
-	room  int   // how much is going to be sealed
-	sent  int   // of the first block
-	own   int   // what the layer has written by itself since all sealed output was sent
-	asked bool  // what it writes now is not its own
-	ended bool  // CloseWrite was called
-	err   error // of the layer
+	room  int    // how much is going to be sealed
+	sent  int    // of the first block
+	own   int    // what the layer has written by itself since all sealed output was sent
+	asked bool   // what it writes now is not its own
+	ended bool   // CloseWrite was called
+	err   error  // of the layer
+	below *below // what seals output in its place, nil if it does that itself
 }
 
 // ownLimit bounds what a layer answers by itself to a peer that does not read it: one
@@ -128,15 +129,31 @@ func (c *Conn) opened(plain []byte) {
 func (c *Conn) layerFailed(err error) {
 	s := c.secured
 	s.err, s.ended = err, true
-	for c.out != nil {
-		c.queued -= len(c.out.B)
-		c.popBlock()
-	}
-	if c.phase == phaseDetaching {
+	c.dropUnsealed()
+	if c.phase == phaseDetaching || c.flags&flagBorrowed != 0 {
 		c.stop(err)
 		return
 	}
 	c.CloseLingering()
+}
+
+// dropUnsealed drops the output that nobody has sealed, and that is not in flight.
+func (c *Conn) dropUnsealed() {
+	if c.out != nil && c.inFlight(c.out) {
+		for b := c.out.Next; b != nil; {
+			next := b.Next
+			c.queued -= len(b.B)
+			b.Next = nil
+			c.loop.arena.Put(b)
+			b = next
+		}
+		c.out.Next, c.last = nil, c.out
+		return
+	}
+	for c.out != nil {
+		c.queued -= len(c.out.B) - int(c.done)
+		c.popBlock()
+	}
 }
 
 func (l *Loop) plainBuffer() []byte {
@@ -178,6 +195,7 @@ func (c *Conn) seal() {
 // for the layer.
 func (c *Conn) WriteWire(p []byte) {
 	s := c.secured
+	check.That(s.below == nil, "the layer seals output that is sealed below")
 	if !s.asked {
 		if s.own += len(p); s.own > ownLimit {
 			c.stop(errUnreadAnswers)

@@ -106,12 +106,12 @@ func (c *Conn) room(n int) *mapped.Block {
 }
 
 func (c *Conn) inFlight(b *mapped.Block) bool {
-	return b == c.out && c.flags&(flagSending|flagBorrowed|flagAwaiting) == flagSending && c.secured == nil
+	return b == c.out && c.flags&(flagSending|flagBorrowed|flagAwaiting) == flagSending && !c.sealing()
 }
 
 // blockLimit is up to where a block grows.
 func (c *Conn) blockLimit() int {
-	if c.secured != nil {
+	if c.sealing() {
 		return sealedLimit
 	}
 	return mapped.MaxBlock
@@ -152,8 +152,11 @@ func (c *Conn) send() {
 		return
 	}
 	c.flags = c.flags&^flagQuiet | flagSending
+	if !c.sendControls() {
+		return
+	}
 	out, done := c.out, int(c.done)
-	if c.secured != nil {
+	if c.sealing() {
 		if out, done = c.sealed(); out == nil {
 			c.flags &^= flagSending
 			return
@@ -161,6 +164,10 @@ func (c *Conn) send() {
 	}
 	c.inflight++
 	c.limitSend()
+	if c.secured != nil && !c.sealing() {
+		c.loop.ring.SendSome(c.token(ring.OpSend), int(c.fd), out.B[done:])
+		return
+	}
 	c.loop.ring.Send(c.token(ring.OpSend), int(c.fd), out.B[done:])
 }
 
@@ -178,6 +185,7 @@ func (c *Conn) sent(e *ring.Completion) {
 	c.sendBy = 0
 	if e.Res > 0 {
 		c.loop.count.BytesOut += uint64(e.Res)
+		c.passed(int(e.Res))
 	}
 	if c.phase == phaseStopping {
 		return
@@ -193,7 +201,7 @@ func (c *Conn) sent(e *ring.Completion) {
 		return
 	}
 	c.queued -= int(e.Res)
-	if c.secured != nil {
+	if c.sealing() {
 		c.sentSealed(int(e.Res))
 	} else if c.done += uint32(e.Res); int(c.done) == len(c.out.B) {
 		c.popBlock()

@@ -22,6 +22,9 @@ type Ring interface {
 	Recv(t ring.Token, fd int)
 	// Send sends all of p; a shorter result means it was interrupted.
 	Send(t ring.Token, fd int, p []byte)
+	// SendSome is Send for a socket that is sealed below, by kernel TLS: it sends at
+	// least some of p.
+	SendSome(t ring.Token, fd int, p []byte)
 	// Connect connects to a raw socket address.
 	Connect(t ring.Token, fd int, sockaddr []byte)
 	// Poll waits once for events as of poll(2).

@@ -30,20 +30,21 @@ func (r *stub) push(t ring.Token, res int32) {
 	r.queue = append(r.queue, ring.Completion{Token: t, Res: res})
 }
 
-func (r *stub) Accept(t ring.Token, _ int)         { r.token = t; r.accepts++ }
-func (r *stub) Recv(t ring.Token, fd int)          { r.token = t; r.recvs = append(r.recvs, fd) }
-func (r *stub) Send(t ring.Token, _ int, p []byte) { r.push(t, int32(len(p))) }
-func (r *stub) Connect(ring.Token, int, []byte)    {}
-func (r *stub) Poll(ring.Token, int, uint32)       {}
-func (r *stub) Cancel(t, _ ring.Token)             {}
-func (r *stub) Shutdown(int, int)                  {}
-func (r *stub) Reset(int)                          {}
-func (r *stub) CloseFD(fd int)                     { r.closed = append(r.closed, fd) }
-func (r *stub) Forget(int)                         {}
-func (r *stub) Release(uint16)                     { r.released++ }
-func (r *stub) Enter(time.Duration) error          { return r.fail }
-func (r *stub) Wake()                              {}
-func (r *stub) Close(time.Duration) error          { return nil }
+func (r *stub) Accept(t ring.Token, _ int)              { r.token = t; r.accepts++ }
+func (r *stub) Recv(t ring.Token, fd int)               { r.token = t; r.recvs = append(r.recvs, fd) }
+func (r *stub) SendSome(t ring.Token, fd int, p []byte) { r.Send(t, fd, p) }
+func (r *stub) Send(t ring.Token, _ int, p []byte)      { r.push(t, int32(len(p))) }
+func (r *stub) Connect(ring.Token, int, []byte)         {}
+func (r *stub) Poll(ring.Token, int, uint32)            {}
+func (r *stub) Cancel(t, _ ring.Token)                  {}
+func (r *stub) Shutdown(int, int)                       {}
+func (r *stub) Reset(int)                               {}
+func (r *stub) CloseFD(fd int)                          { r.closed = append(r.closed, fd) }
+func (r *stub) Forget(int)                              {}
+func (r *stub) Release(uint16)                          { r.released++ }
+func (r *stub) Enter(time.Duration) error               { return r.fail }
+func (r *stub) Wake()                                   {}
+func (r *stub) Close(time.Duration) error               { return nil }
 
 func (r *stub) Next(c *ring.Completion) bool {
 	if r.head == len(r.queue) {

@@ -161,6 +161,9 @@ func (r *Ring) Send(t ring.Token, fd int, p []byte) {
 	}
 }
 
+// SendSome is Send, which does not ask more of a socket than it takes.
+func (r *Ring) SendSome(t ring.Token, fd int, p []byte) { r.Send(t, fd, p) }
+
 func (r *Ring) send(fd int, f *file) {
 	for len(f.rest) > 0 {
 		n, errno := send(fd, f.rest)

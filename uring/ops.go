@@ -110,6 +110,16 @@ func (r *Ring) Send(t ring.Token, fd int, p []byte) {
 	e.SetUserData(uint64(t))
 }
 
+// SendSome is Send without MSG_WAITALL, which kernel TLS refuses (EOPNOTSUPP, as of 7.3).
+// At least some of p is sent.
+func (r *Ring) SendSome(t ring.Token, fd int, p []byte) {
+	check.That(mapped.Owns(p), "send of memory that is not mapped")
+	e := r.prepare()
+	e.PrepOperation(opSend, int32(fd), address(p), uint32(len(p)), 0)
+	e.SetOpFlags(unix.MSG_NOSIGNAL)
+	e.SetUserData(uint64(t))
+}
+
 // Connect connects a socket to a raw socket address, which has to be mapped
 // memory and to stay untouched until the completion.
 func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {

@@ -15,6 +15,7 @@ type Ring interface {
 	Accept(t ring.Token, fd int)
 	Recv(t ring.Token, fd int)
 	Send(t ring.Token, fd int, p []byte)
+	SendSome(t ring.Token, fd int, p []byte)
 	Connect(t ring.Token, fd int, sockaddr []byte)
 	Poll(t ring.Token, fd int, events uint32)
 	Cancel(t, target ring.Token)

@@ -17,6 +17,7 @@ var sendTests = []test{
 	{"nothing", sendNothing},
 	{"waits for the peer", sendWaitsForThePeer},
 	{"one after the other", sendOneAfterTheOther},
+	{"some, again and again", sendSomeAgainAndAgain},
 	{"to a peer that resets", sendToAPeerThatResets},
 	{"to a closed peer", sendToAClosedPeer},
 	{"cancel", sendCancel},
@@ -121,6 +122,33 @@ func sendOneAfterTheOther(t *testing.T, e Engine) {
 			n := min(len(rest), 1+rand.IntN(1<<(4+rand.IntN(16))))
 			r.Send(tok, a, rest[:n])
 			r.Expect(tok, int32(n))
+			rest = rest[n:]
+		}
+		r.Shutdown(a, unix.SHUT_WR)
+		if got := <-all; !bytes.Equal(got, data) {
+			t.Fatalf("the peer got %d bytes, want the %d sent", len(got), len(data))
+		}
+	}
+}
+
+// SendSome sends something each time, and waits for room before it does.
+func sendSomeAgainAndAgain(t *testing.T, e Engine) {
+	data := Mem(t, 3<<20)
+	randomBytes(data)
+	for _, pair := range pairs {
+		r := e.open(t, buffers, bufferSize)
+		a, b := pair.make(t)
+		if err := unix.SetsockoptInt(a, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
+			t.Fatal(err)
+		}
+		all := ReadAll(t, b)
+		tok := Token(ring.OpSend, 1)
+		for rest := data; len(rest) > 0; {
+			r.SendSome(tok, a, rest)
+			n := r.Take(tok).Res
+			if n <= 0 || int(n) > len(rest) {
+				t.Fatalf("sent %d of %d bytes", n, len(rest))
+			}
 			rest = rest[n:]
 		}
 		r.Shutdown(a, unix.SHUT_WR)

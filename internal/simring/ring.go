@@ -191,6 +191,9 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	r.prepare(&op{token: t, f: r.stream(fd, t)})
 }
 
+// SendSome implements the engine.
+func (r *Ring) SendSome(t ring.Token, fd int, p []byte) { r.Send(t, fd, p) }
+
 // Send implements the engine.
 func (r *Ring) Send(t ring.Token, fd int, p []byte) {
 	r.stats.Sends++
