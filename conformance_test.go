@@ -38,6 +38,7 @@ type engine struct {
 	newRing  func() (conn.Ring, error)
 	blocking bool // handlers block at random points
 	secure   bool // over TLS
+	kernel   bool // that is the kernel's, as far as sending goes
 	parking  bool // connections are parked as soon as nothing happens
 }
 
@@ -50,6 +51,8 @@ var engines = []engine{
 	{name: "epoll", newRing: epollWith(fallback.Config{})},
 	{name: "uring over TLS", newRing: uringWith(uring.Config{}), secure: true},
 	{name: "epoll over TLS", newRing: epollWith(fallback.Config{}), secure: true},
+	{name: "uring over kernel TLS", newRing: uringWith(uring.Config{}), secure: true, kernel: true},
+	{name: "epoll over kernel TLS", newRing: epollWith(fallback.Config{}), secure: true, kernel: true},
 	{name: "uring with handlers that block", newRing: uringWith(uring.Config{}), blocking: true},
 	{name: "epoll with handlers that block and parking", newRing: epollWith(fallback.Config{}), blocking: true, parking: true},
 }
@@ -91,6 +94,7 @@ func eachTransport(t *testing.T, test func(*testing.T, engine)) {
 	onEngines(t, []engine{
 		*engineNamed("uring"), *engineNamed("epoll"),
 		*engineNamed("uring over TLS"), *engineNamed("epoll over TLS"),
+		*engineNamed("uring over kernel TLS"), *engineNamed("epoll over kernel TLS"),
 	}, test)
 }
 
@@ -100,6 +104,9 @@ func onEngines(t *testing.T, engines []engine, test func(*testing.T, engine)) {
 			continue // it takes a while, and looks for races of this package, not at the kernel
 		}
 		t.Run(e.name, func(t *testing.T) {
+			if err := KernelTLS(); e.kernel && err != nil {
+				t.Skip(err)
+			}
 			r, err := e.newRing()
 			if errors.Is(err, uring.ErrUnavailable) {
 				t.Skip(err)
@@ -249,6 +256,7 @@ func serve(t testing.TB, e engine, srv *Server) *site {
 	}
 	if e.secure {
 		s.network = "tls"
+		srv.DisableKernelTLS = !e.kernel
 		if srv.TLSConfig == nil {
 			srv.TLSConfig = serverConfig()
 		}

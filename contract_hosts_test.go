@@ -37,6 +37,8 @@ var hosts = []host{
 	{name: "uring, inline", engine: engineNamed("uring"), mode: Inline},
 	{name: "uring over TLS", engine: engineNamed("uring over TLS")},
 	{name: "epoll over TLS", engine: engineNamed("epoll over TLS")},
+	{name: "uring over kernel TLS", engine: engineNamed("uring over kernel TLS")},
+	{name: "epoll over kernel TLS", engine: engineNamed("epoll over kernel TLS")},
 }
 
 // notInline skips a test whose handler waits for something that only the loop it
@@ -68,6 +70,9 @@ func eachHost(t *testing.T, test func(*testing.T, host)) {
 		}
 		t.Run(h.name, func(t *testing.T) {
 			if h.own() {
+				if err := KernelTLS(); h.engine.kernel && err != nil {
+					t.Skip(err)
+				}
 				r, err := h.engine.newRing()
 				if errors.Is(err, uring.ErrUnavailable) {
 					t.Skip(err)

@@ -341,7 +341,7 @@ func TestShutdownInAProxyHeader(t *testing.T) {
 
 // The header comes in front of a TLS handshake, in pieces or in one with it.
 func TestProxyInFrontOfTLS(t *testing.T) {
-	onEngines(t, []engine{*engineNamed("uring over TLS"), *engineNamed("epoll over TLS")}, func(t *testing.T, e engine) {
+	eachSecure(t, func(t *testing.T, e engine) {
 		s := serve(t, e, &Server{ProxyProtocol: ProxyRequired, MaxConnsPerIP: 1, Handler: addressHandler})
 		for _, cut := range pieces {
 			raw := connectPeer(t, "tcp", s.addr, 0)

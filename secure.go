@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/ktls"
 	"github.com/ringkit/ringkit/internal/tlsconn"
 )
 
@@ -75,6 +76,9 @@ func (srv *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 		}
 		cfg.Certificates = []tls.Certificate{cert}
 	}
+	if !srv.DisableKernelTLS && ktls.Probe() == nil {
+		cfg.KeyLogWriter = ktls.NewKeyLog(cfg.KeyLogWriter)
+	}
 	return cfg, nil
 }
 
@@ -118,7 +122,9 @@ type handshake struct {
 	tls     *tlsconn.Conn // nil before the first byte
 	handle  conn.Handle
 	running bool
-	over    bool // or failed
+	over    bool         // or failed
+	sealer  *ktls.Sealer // what gives the sending to the kernel, nil for nothing
+	waiting bool         // for what the handshake wrote to be sent
 }
 
 // Open implements conn.Protocol.
@@ -157,6 +163,9 @@ func (h *handshake) run(c *conn.Conn) {
 		return
 	}
 	h.running = true
+	if log, ok := h.cfg.KeyLogWriter.(*ktls.KeyLog); ok && !h.simulated {
+		h.tls.Watch(log)
+	}
 	h.tls.SplitRecord()
 	go h.shake()
 }
@@ -172,6 +181,7 @@ func (h *handshake) shake() {
 			}
 		}
 		h.srv.handshakes.Add(-1)
+		h.sealer = h.tls.Sealer()
 		h.loop.Do(func(*conn.Loop) { h.finished(err) })
 	}()
 	err = h.tls.HandshakeContext(h.ctx)
@@ -215,6 +225,10 @@ func (h *handshake) finished(err error) {
 		h.failed(c, err)
 		return
 	}
+	if h.waiting = h.sealer != nil && c.Queued() > 0; h.waiting {
+		return // what follows is sealed by somebody else
+	}
+	offloaded := h.sealer != nil && h.sealer.Attach(c.FD()) == nil
 	h.count.Handshakes++
 	if h.tls.ConnectionState().DidResume {
 		h.count.Resumed++
@@ -227,6 +241,11 @@ func (h *handshake) finished(err error) {
 	o.tls = h.tls
 	c.SetProtocol(o)
 	c.SetLayer(h.tls)
+	if offloaded {
+		h.count.KernelTLS++
+		c.SealBelow(h.sealer)
+		h.tls.Offload(h.sealer, c.Control)
+	}
 	o.worker.Open(c)
 	c.Unseal(rest)
 	if c.AtEOF() && c.State == nil {
@@ -281,7 +300,12 @@ func (h *handshake) EOF(c *conn.Conn) {
 }
 
 // Drained implements conn.Protocol.
-func (h *handshake) Drained(*conn.Conn) {}
+func (h *handshake) Drained(*conn.Conn) {
+	if h.waiting {
+		h.waiting = false
+		h.loop.Do(func(*conn.Loop) { h.finished(nil) })
+	}
+}
 
 // Timeout implements conn.Protocol.
 func (h *handshake) Timeout(c *conn.Conn) {

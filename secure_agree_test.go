@@ -18,7 +18,10 @@ import (
 
 // eachSecure runs a test on the engines that speak TLS.
 func eachSecure(t *testing.T, test func(*testing.T, engine)) {
-	onEngines(t, []engine{*engineNamed("uring over TLS"), *engineNamed("epoll over TLS")}, test)
+	onEngines(t, []engine{
+		*engineNamed("uring over TLS"), *engineNamed("epoll over TLS"),
+		*engineNamed("uring over kernel TLS"), *engineNamed("epoll over kernel TLS"),
+	}, test)
 }
 
 // speak makes a TLS connection with the client's configuration.

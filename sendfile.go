@@ -194,8 +194,11 @@ func (w *responseWriter) sendFrom(fd int, most int64) (n int64, err error) {
 // false when the client or the time is gone.
 func (c *call) sendLent(cn *conn.Conn, first []byte, file int, most int64) (n int64, sent int, ok bool) {
 	m, ok := c.push(cn, int64(len(first)), func(done, left int64) (int, error) {
-		// The file joins it in one packet.
-		return unix.SendmsgN(cn.FD(), first[done:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|unix.MSG_MORE)
+		flags := unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+		if !cn.Secured() {
+			flags |= unix.MSG_MORE // the file joins it in one packet; kernel TLS would keep it for a whole record
+		}
+		return unix.SendmsgN(cn.FD(), first[done:], nil, nil, flags)
 	})
 	if sent = int(m); !ok || sent < len(first) {
 		return 0, sent, ok
@@ -215,6 +218,11 @@ func (c *call) push(cn *conn.Conn, most int64, send func(done, left int64) (int,
 			return done, false
 		}
 		n, err := send(done, most-done)
+		if cn.Secured() && int64(n) < min(most-done, sendfileBytes) && cn.Gone() {
+			// Kernel TLS (as of 7.3) goes on taking a record and throwing it away, and
+			// reports that as a call cut short.
+			return done, false
+		}
 		switch {
 		case n > 0:
 			done += int64(n)

@@ -87,6 +87,8 @@ type Counters struct {
 	Resumed          uint64 `json:"tls_handshakes_resumed" help:"TLS handshakes that resumed a session."`
 	HandshakesFailed uint64 `json:"tls_handshakes_failed" help:"TLS handshakes that failed."`
 
+	KernelTLS uint64 `json:"tls_kernel" help:"TLS connections whose sending was given to the kernel."`
+
 	Crowded  uint64 `json:"connections_crowded" help:"Connections refused because of MaxConnsPerIP."`
 	BadProxy uint64 `json:"proxy_headers_bad" help:"Connections ended for want of a valid PROXY header."`
 }

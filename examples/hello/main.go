@@ -56,6 +56,7 @@ func run(addr string, loops int) error {
 		// It is called once the loops run.
 		BaseContext: func(l net.Listener) context.Context {
 			fmt.Printf("listening on http://%v, kernel %s\n", l.Addr(), uring.Probe().Kernel)
+			fmt.Println("kernel TLS:", kernelTLS())
 			return context.Background()
 		},
 	}
@@ -81,6 +82,14 @@ func run(addr string, loops int) error {
 		return err
 	}
 	return nil
+}
+
+// kernelTLS says whether a server with TLS would leave sending to the kernel.
+func kernelTLS() string {
+	if err := ringkit.KernelTLS(); err != nil {
+		return err.Error()
+	}
+	return "available"
 }
 
 // handler answers / itself and leaves the rest to a mux of standard handlers.

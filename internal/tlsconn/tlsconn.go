@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/ringkit/ringkit/internal/ktls"
 )
 
 // Conn is one side of a TLS connection whose bytes somebody else sends and receives.
@@ -197,6 +199,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Release makes it a connection over nc.
 func (c *Conn) Release(nc net.Conn) *tls.Conn {
+	if a, ok := c.transport.Conn.(*attached); ok && a.sealer != nil {
+		nc = newSealed(nc, a.sealer)
+	}
 	c.transport.Conn = nc
 	return c.Conn
 }
@@ -212,7 +217,8 @@ func (undated) SetWriteDeadline(time.Time) error { return nil }
 // handshake is the transport of a handshake: its reads wait for Arrived.
 type handshake struct {
 	undated
-	line Line
+	line  Line
+	watch *ktls.Watch // nil for none
 
 	mu      sync.Mutex
 	cond    sync.Cond
@@ -246,6 +252,9 @@ func (h *handshake) Read(p []byte) (int, error) {
 }
 
 func (h *handshake) Write(p []byte) (int, error) {
+	if h.watch != nil {
+		h.watch.Wrote(p)
+	}
 	h.line.Send(p)
 	return len(p), nil
 }
@@ -270,6 +279,9 @@ type attached struct {
 	in      []byte
 	records records
 	more    bool // plaintext may be left from the last read
+
+	sealer  *ktls.Sealer // of the kernel, nil while records are sealed here
+	control func(n int, send func(fd int) error)
 }
 
 func (a *attached) LocalAddr() net.Addr  { return a.local }
@@ -286,6 +298,12 @@ func (a *attached) Read(p []byte) (int, error) {
 }
 
 func (a *attached) Write(p []byte) (int, error) {
+	if a.sealer != nil {
+		if err := a.say(p); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
 	a.sink.WriteWire(p)
 	return len(p), nil
 }

@@ -159,6 +159,11 @@ func TestReport(t *testing.T) {
 	for _, info := range s.EngineInfo() {
 		fmt.Println(info)
 	}
+	if err := ringkit.KernelTLS(); err != nil {
+		fmt.Println(err)
+	} else {
+		fmt.Println("kernel TLS")
+	}
 }
 
 func TestAutomaticEngine(t *testing.T) {
