@@ -23,6 +23,7 @@ import (
 type Conn struct {
 	*tls.Conn
 	transport transport
+	notified  bool
 }
 
 // Sink takes records that are to be sent. It does not keep them.
@@ -190,12 +191,20 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := c.Conn.Read(p)
-	if err == errMore {
+	switch err {
+	case errMore:
 		err = nil
+	case io.EOF:
+		c.notified = true
 	}
 	a.more = n == len(p)
 	return n, err
 }
+
+// CloseNotified reports whether the peer has said that it ends its side (close_notify).
+// An end of its bytes without that may be an attacker's (RFC 8446, section 6.1). It is for
+// who leads the loop, from Attach on.
+func (c *Conn) CloseNotified() bool { return c.notified }
 
 // Release makes it a connection over nc.
 func (c *Conn) Release(nc net.Conn) *tls.Conn {
