@@ -37,52 +37,102 @@ func (e *opError) Unwrap() error { return e.err }
 
 // run makes the connection.
 func (d *dialing) run() {
+	returned := false
+	defer func() {
+		if !returned { // runtime.Goexit, in one of the user's functions
+			d.failed(opDial, errGoexit)
+		}
+	}()
 	fd, sec, err := d.make()
+	returned = true
 	if err != nil {
+		what := opDial
 		var step *opError
 		if errors.As(err, &step) {
-			d.failed(step.op, step.err)
-		} else {
-			d.failed(opDial, err)
+			what, err = step.op, step.err
 		}
+		if timedOut(err) {
+			err = fmt.Errorf("%w: %w", errDialTimeout, err)
+		}
+		d.failed(what, err)
 		return
 	}
 	d.connected(fd, sec)
 }
 
-func (d *dialing) make() (fd int, sec *tlsconn.Conn, err error) {
-	ctx, cancel := d.limited()
-	defer cancel()
-	nc, err := d.connect(ctx)
+var errGoexit = errors.New("a function of the transport's or of its tls.Config has ended its goroutine")
+
+// secured is TLS on a connection, which the loop has as a layer: a *tlsconn.Conn, or a
+// *tlsconn.Nested where the proxy is spoken to over TLS as well.
+type secured interface {
+	conn.Layer
+	Attach(tlsconn.Sink) (rest []byte)
+	ConnectionState() tls.ConnectionState
+	CloseNotified() bool
+	Release(net.Conn) *tls.Conn
+}
+
+func (d *dialing) make() (fd int, sec secured, err error) {
+	ctx, end := context.WithCancel(d.ctx)
+	defer end()
+	defer context.AfterFunc(d.t.closing, end)()
+	nc, outer, err := d.reach(ctx)
 	if err != nil {
 		return -1, nil, err
 	}
 	defer nc.Close() // the loop has a descriptor of its own
-	if d.host.key.scheme == "https" {
-		if sec, err = d.secure(nc, d.tlsConfig()); err != nil {
-			return -1, nil, &opError{opTLS, err}
-		}
-	}
-	if fd, err = descriptor(nc); err != nil {
+	if sec, err = d.layer(ctx, nc, outer); err != nil {
 		return -1, nil, err
 	}
-	return fd, sec, nil
+	fd, err = descriptor(nc)
+	return fd, sec, err
 }
 
-// limited returns the context of what DialTimeout bounds.
-func (d *dialing) limited() (context.Context, context.CancelFunc) {
+// reach makes a connection to the host, or one that leads there through its proxy; outer
+// is TLS with the proxy, nil without.
+func (d *dialing) reach(ctx context.Context) (nc net.Conn, outer *tlsconn.Conn, err error) {
 	if limit := timeout(d.t.DialTimeout, DefaultDialTimeout); limit > 0 {
-		return context.WithTimeout(d.ctx, limit)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
-	return d.ctx, func() {}
+	proxy := d.host.proxy
+	if proxy == nil {
+		nc, err = d.dial(ctx, d.host.key.addr)
+		return nc, nil, err
+	}
+	addr, err := proxyAddress(proxy)
+	if err == nil {
+		nc, err = d.dial(ctx, addr)
+	}
+	if err != nil {
+		return nil, nil, &opError{opProxy, err}
+	}
+	if outer, err = d.throughProxy(ctx, nc); err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return nc, outer, nil
 }
 
-// connect makes a connection that leads to the host.
-func (d *dialing) connect(ctx context.Context) (net.Conn, error) {
-	if d.host.proxy != nil {
-		return d.throughProxy(ctx, d.host.proxy)
+// layer returns what the connection has for a layer, nil for none.
+func (d *dialing) layer(ctx context.Context, nc net.Conn, outer *tlsconn.Conn) (secured, error) {
+	switch https := d.host.key.scheme == "https"; {
+	case !https && outer == nil:
+		return nil, nil
+	case !https:
+		return outer, nil
+	case outer != nil:
+		nc = outer
 	}
-	return d.dial(ctx, d.host.key.addr)
+	inner, err := d.secure(ctx, nc, d.tlsConfig())
+	switch {
+	case err != nil:
+		return nil, &opError{opTLS, err}
+	case outer != nil:
+		return &tlsconn.Nested{Inner: inner, Outer: outer}, nil
+	}
+	return inner, nil
 }
 
 // dial makes a connection to an address.
@@ -93,13 +143,25 @@ func (d *dialing) dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	if t.DialContext != nil {
 		nc, err := t.DialContext(ctx, network, addr)
-		if err == nil && nc == nil {
-			err = errors.New("DialContext returned no connection and no error")
+		if err == nil {
+			err = usable(nc)
 		}
 		return nc, err
 	}
 	dialer := net.Dialer{Resolver: t.Resolver, LocalAddr: t.LocalAddr}
 	return dialer.DialContext(ctx, network, addr)
+}
+
+// usable reports what is wrong with a connection of DialContext, which is closed then.
+func usable(nc net.Conn) error {
+	if nc == nil {
+		return errors.New("DialContext returned no connection and no error")
+	}
+	if _, ok := nc.(syscall.Conn); !ok {
+		nc.Close()
+		return fmt.Errorf("a connection of type %T has no descriptor: DialContext has to return one of package net", nc)
+	}
+	return nil
 }
 
 // tlsConfig returns the configuration for the host.
@@ -108,27 +170,24 @@ func (d *dialing) tlsConfig() *tls.Config {
 	if cfg == nil {
 		cfg = d.t.TLSClientConfig
 	}
+	return d.t.completed(cfg, d.host.key)
+}
+
+// completed returns a copy of a configuration, nil meaning the zero value, with what it
+// lacks for connections with a key.
+func (t *Transport) completed(cfg *tls.Config, k key) *tls.Config {
 	if cfg == nil {
 		cfg = &tls.Config{}
 	}
 	cfg = cfg.Clone()
 	if cfg.ServerName == "" {
-		cfg.ServerName = hostname(d.host.key.addr)
+		cfg.ServerName = hostname(k.addr)
 	}
 	cfg.NextProtos = []string{"http/1.1"}
 	if cfg.ClientSessionCache == nil {
-		cfg.ClientSessionCache = d.t.sessionCache()
+		cfg.ClientSessionCache = sessionsOf{&t.sessions, k}
 	}
 	return cfg
-}
-
-func (t *Transport) sessionCache() tls.ClientSessionCache {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.sessions == nil {
-		t.sessions = tls.NewLRUClientSessionCache(0)
-	}
-	return t.sessions
 }
 
 // hostname returns the host of a "host:port".
@@ -142,8 +201,7 @@ func hostname(addr string) string {
 }
 
 // secure agrees on TLS.
-func (d *dialing) secure(nc net.Conn, cfg *tls.Config) (*tlsconn.Conn, error) {
-	ctx := d.ctx
+func (d *dialing) secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (*tlsconn.Conn, error) {
 	if limit := timeout(d.t.TLSHandshakeTimeout, DefaultTLSHandshakeTimeout); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -154,10 +212,9 @@ func (d *dialing) secure(nc net.Conn, cfg *tls.Config) (*tlsconn.Conn, error) {
 	}
 	c := tlsconn.ClientOver(nc, cfg)
 	err := c.HandshakeContext(ctx)
-	if err == nil {
-		if p := c.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" {
-			err = fmt.Errorf("the server speaks %q, not http/1.1", p)
-		}
+	var header tls.RecordHeaderError
+	if errors.As(err, &header) && string(header.RecordHeader[:]) == "HTTP/" {
+		err = fmt.Errorf("the server answers in plain HTTP: %w", err)
 	}
 	if d.trace != nil && d.trace.TLSHandshakeDone != nil {
 		d.trace.TLSHandshakeDone(c.ConnectionState(), err)
@@ -167,11 +224,7 @@ func (d *dialing) secure(nc net.Conn, cfg *tls.Config) (*tlsconn.Conn, error) {
 
 // descriptor returns a descriptor of a connection, which stays open when that is closed.
 func descriptor(nc net.Conn) (fd int, err error) {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return -1, fmt.Errorf("a connection of type %T has no descriptor: DialContext has to return one of package net", nc)
-	}
-	raw, err := sc.SyscallConn()
+	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return -1, err
 	}
@@ -184,7 +237,7 @@ func descriptor(nc net.Conn) (fd int, err error) {
 }
 
 // connected gives the descriptor to a loop.
-func (d *dialing) connected(fd int, sec *tlsconn.Conn) {
+func (d *dialing) connected(fd int, sec secured) {
 	t := d.t
 	t.mu.Lock()
 	w := t.pick()

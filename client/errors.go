@@ -71,9 +71,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Timeout reports whether it took too long: it implements net.Error, as far as that is
 // not deprecated.
-func (e *Error) Timeout() bool {
+func (e *Error) Timeout() bool { return timedOut(e.Err) }
+
+func timedOut(err error) bool {
 	var t interface{ Timeout() bool }
-	return errors.Is(e.Err, context.DeadlineExceeded) || errors.As(e.Err, &t) && t.Timeout()
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
 }
 
 // timeoutError is a timeout of this package.
@@ -85,6 +87,7 @@ func (e timeoutError) Temporary() bool      { return true }
 func (e timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 const (
+	errDialTimeout   = timeoutError("it took too long")
 	errQueueTimeout  = timeoutError("there was none in time")
 	errHeaderTimeout = timeoutError("the server took too long to answer")
 	errReadTimeout   = timeoutError("the server sent nothing for too long")

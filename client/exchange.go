@@ -172,7 +172,11 @@ func address(u *url.URL) (string, error) {
 	if addr := u.Host; len(addr) == len(host)+1+len(port) && strings.ToLower(addr) == addr && addr[0] != '[' {
 		return addr, nil // as it nearly always is in benchmarks, and often elsewhere
 	}
-	return net.JoinHostPort(strings.ToLower(host), port), nil
+	host, zone, zoned := strings.Cut(host, "%")
+	if host = strings.ToLower(host); zoned {
+		host += "%" + zone // the name of an interface, in which case matters
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // error makes an Error of an error.

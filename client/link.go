@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptrace"
 	"slices"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
-	"github.com/ringkit/ringkit/internal/tlsconn"
 )
 
 // link is one connection to a server, and its conn.Protocol.
@@ -21,7 +21,7 @@ type link struct {
 	t    *Transport
 	host *host
 	w    *worker
-	tls  *tlsconn.Conn // nil without
+	tls  secured // nil without
 
 	// Under mu of the transport:
 	assigned     int   // exchanges that were given to it and are not over
@@ -342,13 +342,21 @@ func (l *link) ended() {
 		l.fail(opHead, err)
 		return
 	}
-	if err := l.r.body.EOF(); err != nil {
+	err := l.r.body.EOF()
+	if err == nil && l.tls != nil && !l.tls.CloseNotified() {
+		err = errNotNotified
+	}
+	if err != nil {
 		l.fail(opBody, err)
 		return
 	}
 	l.endOfBody(ex)
 	l.complete()
 }
+
+// errNotNotified is that of a body which ends with its connection, when that has ended
+// without close_notify: somebody else may have cut it short (RFC 9112, section 9.8).
+var errNotNotified = fmt.Errorf("TLS was ended without close_notify: %w", io.ErrUnexpectedEOF)
 
 // Drained implements conn.Protocol.
 func (l *link) Drained(*conn.Conn) {

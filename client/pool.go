@@ -100,7 +100,7 @@ func (t *Transport) place(ex *exchange) (*link, error) {
 	}
 	t.queued++
 	ex.stopWaiting = t.after(ex.patience(timeout(t.QueueTimeout, DefaultQueueTimeout)), ex.waitedTooLong)
-	h.grow()
+	h.grow(ex)
 	return nil, nil
 }
 
@@ -135,8 +135,8 @@ func (l *link) noteRoom(more bool) {
 }
 
 // grow begins to make connections for those that wait, as far as the limits allow; mu is
-// held.
-func (h *host) grow() {
+// held. ex is who has just begun to wait, or nil.
+func (h *host) grow(ex *exchange) {
 	t := h.t
 	for h.dialing < h.waiting() {
 		if h.conns >= limit(t.MaxConnsPerHost, -1) {
@@ -158,7 +158,10 @@ func (h *host) grow() {
 		t.conns++
 		t.counts.Dials++
 		d := &dialing{t: t, host: h, ctx: context.Background()}
-		if ex := h.first(); ex != nil {
+		if ex == nil {
+			ex = h.first()
+		}
+		if ex != nil {
 			d.ctx, d.trace = context.WithoutCancel(ex.req.Context()), ex.trace
 		}
 		if t.hooks.dial != nil {
@@ -166,6 +169,7 @@ func (h *host) grow() {
 		} else {
 			go d.run()
 		}
+		ex = nil
 	}
 }
 
@@ -182,13 +186,13 @@ func (h *host) left() {
 	t := h.t
 	h.conns--
 	t.conns--
-	h.grow()
+	h.grow(nil)
 	h.forget()
 	for len(t.wanting) > 0 && t.conns < limit(t.MaxConns, -1) {
 		other := t.wanting[0]
 		t.wanting = slices.Delete(t.wanting, 0, 1)
 		other.wanting = false
-		other.grow()
+		other.grow(nil)
 	}
 }
 

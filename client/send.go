@@ -148,8 +148,8 @@ func (ex *exchange) appendFields(dst []byte, framing http1.Framing) ([]byte, err
 	req, t := ex.req, ex.t
 	var err error
 	for _, name := range names(req.Header) {
-		if skipped(name) {
-			continue
+		if skipped(name) || name == "Proxy-Authorization" && ex.tunnels() {
+			continue // the latter is for the proxy, and not for who is behind it
 		}
 		for _, value := range req.Header[name] {
 			if dst, err = http1.AppendRequestField(dst, name, value); err != nil {

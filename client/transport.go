@@ -53,12 +53,16 @@ type Transport struct {
 	Engine conn.Engine
 
 	// Proxy returns the proxy of a request, nil for none. Its scheme is http, https,
-	// socks5 or socks5h; a user and password in it are sent to it. A request for an
-	// https URL goes through a tunnel (CONNECT), never in plaintext. When Proxy is nil
-	// there is none; [DefaultTransport] has http.ProxyFromEnvironment.
+	// socks5 or socks5h, which are the same: names are looked up by the proxy. A user and
+	// password in it are sent to it. A request for an https URL goes through a tunnel
+	// (CONNECT), never in plaintext; a [*ProxyError] says why there is none. An https
+	// proxy has to satisfy TLSClientConfig, but for its ServerName. When Proxy is nil
+	// there is none; [DefaultTransport] has http.ProxyFromEnvironment. See also
+	// http.ProxyURL and golang.org/x/net/http/httpproxy.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// ProxyConnectHeader is sent with CONNECT.
+	// ProxyConnectHeader is sent with CONNECT. Its Proxy-Authorization, if there is one,
+	// is sent instead of the user and password in the URL of the proxy.
 	ProxyConnectHeader http.Header
 
 	// DialContext makes connections. The default is that of a net.Dialer with Resolver
@@ -147,21 +151,24 @@ type Transport struct {
 
 	hooks hooks // set by tests
 
-	mu       sync.Mutex
-	begun    bool
-	closed   bool
-	failed   error // there are no loops
-	workers  []*worker
-	turn     int // of the workers
-	own      bool
-	hosts    map[key]*host
-	conns    int      // all, and those that are being made
-	idle     idleList // all
-	queued   int
-	wanting  []*host // have to wait for MaxConns
-	counts   Stats
-	sessions tls.ClientSessionCache
-	limits   http1.Limits
+	mu      sync.Mutex
+	begun   bool
+	closed  bool
+	failed  error // there are no loops
+	workers []*worker
+	turn    int // of the workers
+	own     bool
+	hosts   map[key]*host
+	conns   int      // all, and those that are being made
+	idle    idleList // all
+	queued  int
+	wanting []*host // have to wait for MaxConns
+	counts  Stats
+	limits  http1.Limits
+
+	closing  context.Context // ends with Close, and what is being dialed with it
+	endDials context.CancelFunc
+	sessions sessions // of TLS
 }
 
 // hooks replace what is not to be had in a simulation.
@@ -210,6 +217,7 @@ func (t *Transport) begin() error {
 	}
 	t.begun = true
 	t.hosts = make(map[key]*host)
+	t.closing, t.endDials = context.WithCancel(context.Background())
 	t.limits = http1.Limits{
 		Head: int(orDefault(t.MaxResponseHeaderBytes, DefaultMaxResponseHeaderBytes)),
 		Body: t.maxBody(),
@@ -231,6 +239,9 @@ func (t *Transport) Close() error {
 	t.closed = true
 	waiting := t.dropQueues()
 	workers := t.workers
+	if t.endDials != nil {
+		t.endDials()
+	}
 	t.mu.Unlock()
 	for _, ex := range waiting {
 		ex.fail(nil, opQueue, ErrClosed)
