@@ -85,12 +85,9 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 // of it; the rest is read as it arrives.
 func (c *Client) Go(req *http.Request) *Future {
 	future := &Future{done: make(chan struct{})}
-	c.begin(req, func(resp *http.Response, err error, loop *conn.Loop) {
+	c.begin(req, true, func(resp *http.Response, err error) {
 		future.resp, future.err = resp, err
 		close(future.done)
-		if loop != nil {
-			loop.Woke()
-		}
 	})
 	return future
 }
@@ -100,7 +97,7 @@ func (c *Client) Go(req *http.Request) *Future {
 // loop, whose other connections go on without it if it takes longer than a millisecond or
 // two. A panic in f is a panic of the program.
 func (c *Client) Call(req *http.Request, f func(*http.Response, error)) {
-	c.begin(req, func(resp *http.Response, err error, _ *conn.Loop) { f(resp, err) })
+	c.begin(req, false, f)
 }
 
 // Future is a response that comes later. Any goroutine may use it.
@@ -139,7 +136,8 @@ type flight struct {
 	req   *http.Request // under way
 	until time.Time
 	ex    *exchange
-	end   func(*http.Response, error, *conn.Loop)
+	end   func(*http.Response, error)
+	wakes bool       // a goroutine
 	loop  *conn.Loop // that calls it
 
 	result
@@ -156,10 +154,11 @@ func (c *Client) flight(req *http.Request) *flight {
 	return f
 }
 
-// begin sends a request and has end called, on an event loop.
-func (c *Client) begin(req *http.Request, end func(*http.Response, error, *conn.Loop)) {
+// begin sends a request and has end called, on an event loop. wakes says that this wakes a
+// goroutine.
+func (c *Client) begin(req *http.Request, wakes bool, end func(*http.Response, error)) {
 	f := c.flight(req)
-	f.asker, f.end = f, end
+	f.asker, f.end, f.wakes = f, end, wakes
 	f.send(req)
 }
 
@@ -271,7 +270,7 @@ func (f *flight) done(loop *conn.Loop, r result) {
 	}
 	f.loop = f.t.anyLoop()
 	if f.loop == nil || !f.loop.Do(func(loop *conn.Loop) { loop.Call(f) }) {
-		go f.end(nil, r.err, nil) // there is no loop any more
+		go f.end(nil, r.err) // there is no loop any more
 	}
 }
 
@@ -280,8 +279,13 @@ func (f *flight) Run(lead conn.Lead) {
 	if f.resp != nil {
 		f.ex.body.lead = lead
 	}
-	if f.ends(f.result) {
-		f.end(f.resp, f.err, f.loop)
+	if !f.ends(f.result) {
+		return
+	}
+	f.end(f.resp, f.err)
+	if f.wakes && lead.Hold() { // a jar or CheckRedirect may have taken too long
+		f.loop.Woke()
+		lead.Continue()
 	}
 }
 
