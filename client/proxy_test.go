@@ -401,7 +401,11 @@ func TestProxySettings(t *testing.T) {
 		})
 	})
 	t.Run("environment", func(t *testing.T) {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestProxySettings$")
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self, "-test.run=^TestProxySettings$")
 		cmd.Env = append(os.Environ(), "RINGKIT_TEST_PROXIED="+strings.Join(targets, " "), "HTTP_PROXY="+p.url.String(), "http_proxy=",
 			"HTTPS_PROXY="+p.url.String(), "https_proxy=", "NO_PROXY=direct.example.com", "no_proxy=", "REQUEST_METHOD=")
 		if out, err := cmd.CombinedOutput(); err != nil {
