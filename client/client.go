@@ -166,7 +166,10 @@ func (f *flight) send(req *http.Request) {
 	f.req = req // without what is added here, which is not for the next one
 	req, err := f.c.dressed(req)
 	if err != nil {
-		f.done(nil, result{err: err})
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		f.asker.done(nil, result{err: err})
 		return
 	}
 	ex, err := f.t.newExchange(req)
@@ -207,7 +210,7 @@ func (c *Client) dressed(req *http.Request) (*http.Request, error) {
 	if user != nil {
 		password, _ := user.Password()
 		if err := SetBasic(req, user.Username(), password); err != nil {
-			return nil, (&exchange{req: req}).error(opRequest, err)
+			return req, (&exchange{req: req}).error(opRequest, err)
 		}
 	}
 	return req, nil
