@@ -355,18 +355,32 @@ func TestCloseNotify(t *testing.T) {
 	}
 }
 
-// Large bodies both ways, many at a time.
+// Large bodies both ways, many at a time, also within the TLS of a proxy.
 func TestBodiesOverTLS(t *testing.T) {
-	const size, parallel = 1 << 20, 16
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
+	const size, parallel = 600_000, 16
+	for _, test := range []struct {
+		name    string
+		version uint16
+		proxy   string
+	}{
+		{"TLS 1.2", tls.VersionTLS12, ""},
+		{"TLS 1.3", tls.VersionTLS13, ""},
+		{"nested", tls.VersionTLS13, "https"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var p *proxied
+			if test.proxy != "" {
+				p = proxyFor(t, test.proxy)
+			}
 			srv, _ := origin(t, "https", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				http.NewResponseController(w).EnableFullDuplex()
 				io.Copy(w, r.Body)
 			}))
 			onEngines(t, func(t *testing.T, tr *Transport) {
-				tr.TLSClientConfig = trust()
-				tr.TLSClientConfig.MaxVersion = version
+				if tr.TLSClientConfig = trust(); p != nil {
+					tr.Proxy = http.ProxyURL(p.url)
+				}
+				tr.TLSClientConfig.MaxVersion = test.version
 				sent := make([]byte, size)
 				rand.Read(sent)
 				var wg sync.WaitGroup
