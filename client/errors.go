@@ -39,6 +39,8 @@ const (
 	opSend    op = "send request"
 	opHead    op = "read response"
 	opBody    op = "read body"
+
+	opHandshake op = "WebSocket handshake"
 )
 
 // Error is what a request has failed with. errors.Is and errors.As look into it: for
@@ -48,7 +50,7 @@ const (
 // the causes of contexts, and the errors of packages net and crypto/tls.
 type Error struct {
 	// Op is what failed: "request", "wait for a connection", "dial", "proxy", "TLS
-	// handshake", "send request", "read response" or "read body".
+	// handshake", "send request", "read response", "read body" or "WebSocket handshake".
 	Op string
 
 	// Method and URL are those of the request; the URL is without a password.

@@ -31,6 +31,10 @@ type exchange struct {
 	trace  *httptrace.ClientTrace
 	asker  asker
 
+	// takes, if set, gives the connection another protocol when the server has switched to
+	// it, or says why not. There is no response then.
+	takes func(*link, *exchange) error
+
 	head    []byte  // what is sent first: the head, and a short body
 	upload  *upload // sends the rest of the body, nil for none
 	gathers bool    // the response is wanted with its body
@@ -83,7 +87,12 @@ func WithTLSConfig(ctx context.Context, cfg *tls.Config) context.Context {
 // newExchange checks a request, and makes what is to be sent. A request that cannot be
 // sent has its body closed.
 func (t *Transport) newExchange(req *http.Request) (*exchange, error) {
-	ex := &exchange{t: t, req: req}
+	return t.newExchangeFor(req, nil)
+}
+
+// newExchangeFor is newExchange for a request to switch to what takes speaks.
+func (t *Transport) newExchangeFor(req *http.Request, takes func(*link, *exchange) error) (*exchange, error) {
+	ex := &exchange{t: t, req: req, takes: takes}
 	ex.task.Value = ex.start
 	err := ex.prepare()
 	if err == nil {
@@ -312,7 +321,7 @@ func idempotent(m http1.Method) bool {
 
 // pipelines reports whether the request may be sent behind others, and others behind it.
 func (ex *exchange) pipelines() bool {
-	return ex.t.Pipeline > 1 && idempotent(ex.method) && ex.upload == nil && !ex.closes && ex.req.ContentLength == 0
+	return ex.t.Pipeline > 1 && idempotent(ex.method) && ex.takes == nil && ex.upload == nil && !ex.closes && ex.req.ContentLength == 0
 }
 
 // watch has the end of the request's context end the exchange.

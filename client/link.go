@@ -35,6 +35,7 @@ type link struct {
 	c         *conn.Conn // nil before Open
 	over      bool
 	detaching bool        // the descriptor goes to somebody else
+	given     bool        // another protocol has the connection, or had it
 	flight    []*exchange // whose responses are awaited, in this order
 	r         *reader     // with flight
 	since     int64       // when it became idle, or was heard last, on the loop's clock

@@ -14,6 +14,7 @@ type worker struct {
 	loop   *conn.Loop
 	load   atomic.Int64 // connections
 	spares []*reader    // the loop's
+	ws     wsSpares     // the loop's
 }
 
 const sparesKept = 256
@@ -74,8 +75,15 @@ func (t *Transport) newRing() (conn.Ring, error) {
 func (w *worker) end() {
 	w.loop.Do(func(l *conn.Loop) {
 		l.Each(func(c *conn.Conn) {
-			if k, ok := c.Protocol().(*link); ok && k.t == w.t {
-				k.abort(ErrClosed)
+			switch p := c.Protocol().(type) {
+			case *link:
+				if p.t == w.t {
+					p.abort(ErrClosed)
+				}
+			case *wsConn:
+				if p.w == w {
+					c.Abort(ErrClosed)
+				}
 			}
 		})
 		if w.t.own {

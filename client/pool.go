@@ -14,6 +14,7 @@ type key struct {
 	scheme string
 	addr   string // host:port
 	proxy  string // its URL
+	tunnel bool   // which the proxy makes
 	tls    *tls.Config
 }
 

@@ -44,16 +44,16 @@ func (ex *exchange) goThrough(proxy *url.URL) error {
 	}
 	ex.proxy = proxy
 	ex.key.proxy = proxy.String()
-	if ex.plainProxy() {
+	if ex.key.tunnel = !ex.plainProxy(); !ex.key.tunnel {
 		ex.key.addr = addr // requests for all hosts share its connections
 	}
 	return nil
 }
 
 // plainProxy reports whether the proxy is sent the request itself, rather than making a
-// tunnel for it.
+// tunnel for it. What is going to be another protocol gets a tunnel.
 func (ex *exchange) plainProxy() bool {
-	return ex.key.scheme == "http" && (ex.proxy.Scheme == "http" || ex.proxy.Scheme == "https")
+	return ex.key.scheme == "http" && ex.takes == nil && (ex.proxy.Scheme == "http" || ex.proxy.Scheme == "https")
 }
 
 // tunnels reports whether a proxy is there that does not get to see the request.
@@ -80,7 +80,7 @@ func proxyAddress(proxy *url.URL) (string, error) {
 // throughProxy has a connection to the proxy of the host lead where it has to. If the
 // proxy is spoken to over TLS it returns that.
 func (d *dialing) throughProxy(ctx context.Context, nc net.Conn) (outer *tlsconn.Conn, err error) {
-	p, tunnel := d.host.proxy, d.host.key.scheme == "https"
+	p, tunnel := d.host.proxy, d.host.key.tunnel
 	switch p.Scheme {
 	case "socks5", "socks5h":
 		err = d.socks(ctx, nc, p)

@@ -21,6 +21,9 @@ const gatherLimit = 64 << 10
 
 // Data implements conn.Protocol.
 func (l *link) Data(c *conn.Conn, in []byte) (used int) {
+	if l.given {
+		return len(in) // what had the connection has nothing more to hear
+	}
 	used = l.data(c, in)
 	l.complete()
 	return used
@@ -37,7 +40,7 @@ func (l *link) data(c *conn.Conn, in []byte) (used int) {
 		ex := l.flight[0]
 		n, more := l.read(ex, in[used:])
 		used += n
-		if l.detaching {
+		if l.detaching || l.given {
 			return used
 		}
 		if c.Closing() || l.over {
@@ -265,14 +268,7 @@ func joined(values []string) string {
 func (l *link) respond(ex *exchange) {
 	r := &l.r.resp
 	resp := &ex.response
-	status := r.StatusCode()
-	resp.StatusCode, resp.Status = status, statusLine(status, r.Reason())
-	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
-	if r.Minor() == 0 {
-		resp.Proto, resp.ProtoMinor = "HTTP/1.0", 0
-	}
-	resp.Header = make(http.Header, r.NumFields())
-	fields(r, resp.Header)
+	headOf(r, resp)
 	resp.Request, resp.TLS = ex.req, l.tlsState
 	resp.ContentLength = r.ContentLength()
 	switch r.Framing() {
@@ -294,6 +290,18 @@ func (l *link) respond(ex *exchange) {
 	if r.Framing() == http1.NoBody || resp.ContentLength == 0 {
 		resp.Body = http.NoBody
 	}
+}
+
+// headOf gives resp the status, version and fields of a head.
+func headOf(r *http1.Response, resp *http.Response) {
+	status := r.StatusCode()
+	resp.StatusCode, resp.Status = status, statusLine(status, r.Reason())
+	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
+	if r.Minor() == 0 {
+		resp.Proto, resp.ProtoMinor = "HTTP/1.0", 0
+	}
+	resp.Header = make(http.Header, r.NumFields())
+	fields(r, resp.Header)
 }
 
 var chunkedCoding = []string{"chunked"}

@@ -166,7 +166,7 @@ func (ex *exchange) appendFields(dst []byte, framing http1.Framing) ([]byte, err
 	}
 	if req.Close || t.DisableKeepAlives || hasToken(req.Header["Connection"], "close") {
 		ex.closes = true
-		if !hasToken(req.Header["Connection"], "close") {
+		if !hasToken(req.Header["Connection"], "close") && ex.takes == nil {
 			dst = http1.AppendField(dst, "Connection", "close")
 		}
 	}

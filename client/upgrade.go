@@ -20,6 +20,10 @@ func (l *link) upgrade(ex *exchange) {
 		l.fail(opHead, errors.New("the server switches to a protocol it was not asked for"))
 		return
 	}
+	if ex.takes != nil {
+		l.give(ex)
+		return
+	}
 	l.respond(ex)
 	ex.over, ex.answered = true, true
 	ex.endUpload(nil)
@@ -37,6 +41,20 @@ func (l *link) upgrade(ex *exchange) {
 		ex.response.Body, ex.response.ContentLength, ex.response.Close = rw, 0, false
 		ex.asker.done(l.w.loop, result{resp: &ex.response})
 	})
+}
+
+// give gives the connection, as it is, to another protocol on the same loop. From now on the
+// link only counts it.
+func (l *link) give(ex *exchange) {
+	if err := ex.takes(l, ex); err != nil {
+		l.fail(opHandshake, err)
+		return
+	}
+	ex.over, ex.answered = true, true
+	l.leave()
+	l.flight, l.given = nil, true
+	l.free()
+	ex.asker.done(l.w.loop, result{})
 }
 
 // takeOver makes an ordinary connection of a descriptor.
