@@ -1,5 +1,5 @@
-// Package autobahn has cases of the Autobahn test suite for servers of WebSockets, told by
-// what goes over the wire, for tests of the codec and of what is built on it.
+// Package autobahn has cases of the Autobahn test suite for WebSockets, told by what goes
+// over the wire, for tests of the codec and of what is built on it.
 package autobahn
 
 import (
@@ -15,6 +15,28 @@ type Case struct {
 	ID      string
 	Input   string
 	Answers []string // such as `text "hi"`, `pong ""`, `close 1000 ""`, or "close 1002" with any reason
+}
+
+// FromServer returns the input as a server sends it, without masks.
+func (c *Case) FromServer() string {
+	var out []byte
+	for in := []byte(c.Input); len(in) > 0; {
+		size, n := 2, int(in[1]&0x7f)
+		switch n {
+		case 126:
+			size, n = 4, int(binary.BigEndian.Uint16(in[2:]))
+		case 127:
+			size, n = 10, int(binary.BigEndian.Uint64(in[2:]))
+		}
+		head, key, payload := in[:size], in[size:size+4], in[size+4:]
+		payload = payload[:min(n, len(payload))] // the last frame may be cut short
+		out = append(append(out, head[0], head[1]&^0x80), head[2:]...)
+		for i, b := range payload {
+			out = append(out, b^key[i%4])
+		}
+		in = in[size+4+len(payload):]
+	}
+	return string(out)
 }
 
 const (
