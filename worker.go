@@ -130,6 +130,8 @@ func (w *worker) drain() {
 			c.Close()
 		case *Channel:
 			s.goingAway()
+		case interface{ GoingAway() }: // a client's WebSocket
+			s.GoingAway()
 		}
 	})
 }

@@ -67,7 +67,7 @@ func (ws *WebSocket) begin(l *link, protocol string, agreed wsock.Compression) {
 	ws.enc.Init(true, agreed)
 	ws.dec.Init(l.w.ws.config(ws.opts.MaxMessageBytes), agreed)
 	ws.heard = l.w.loop.Now()
-	c.State = nil
+	c.State = (*wsConn)(ws)
 	c.SetProtocol((*wsConn)(ws))
 	ws.listen(c)
 	if ws.events.Open != nil {
@@ -203,6 +203,7 @@ func (ws *WebSocket) finish(c *conn.Conn) {
 	c.Commit(buf)
 	info := ws.info(nil)
 	c.SetProtocol(ws.link)
+	c.State = nil
 	switch {
 	case c.AtEOF():
 		c.Close()
@@ -285,6 +286,11 @@ type wsConn WebSocket
 
 // Open implements conn.Protocol. It is not called: the connection has been open.
 func (wc *wsConn) Open(*conn.Conn) {}
+
+// GoingAway closes the WebSocket: it is on a loop of a server that is being shut down.
+func (wc *wsConn) GoingAway() {
+	(*WebSocket)(wc).CloseWith(wsock.CloseGoingAway, "")
+}
 
 // Data implements conn.Protocol.
 func (wc *wsConn) Data(c *conn.Conn, in []byte) int {
