@@ -11,6 +11,14 @@
 // Requests and responses are those of net/http. A [Client] follows redirects and keeps
 // cookies, a [Transport] has the connections.
 //
+// # WebSockets and events
+//
+//	ws, err := client.Dial(ctx, "wss://…", client.Events{Message: …})
+//	for event, err := range c.Subscribe(req) { … }
+//
+// A [WebSocket] stays on the event loop, and has callbacks there; its vocabulary is that of
+// package wsock, as the server's. A stream of events that is lost is asked for again.
+//
 // # What is repeated
 //
 // A request is sent once. It is sent a second time, on a new connection, only if the

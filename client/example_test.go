@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"time"
 
+	"github.com/ringkit/ringkit"
 	"github.com/ringkit/ringkit/client"
+	"github.com/ringkit/ringkit/wsock"
 )
 
 // hello is a server for the examples.
@@ -96,4 +99,66 @@ func ExampleTransport() {
 	body, _ := io.ReadAll(resp.Body)
 	fmt.Println(string(body))
 	// Output: Hello, net/http!
+}
+
+// echo is a server of WebSockets for the examples.
+func echo() (url string, stop func()) {
+	srv := &ringkit.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ringkit.OpenChannel(w, r, ringkit.Events{Message: func(ch *ringkit.Channel, m wsock.Message) { ch.Send(m) }})
+	})}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(l)
+	return "ws://" + l.Addr().String(), func() { srv.Close() }
+}
+
+func ExampleDial() {
+	url, stop := echo()
+	defer stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ws, err := client.Dial(ctx, url, client.Events{
+		Open: func(ws *client.WebSocket) { ws.SendText("hi") },
+		Message: func(ws *client.WebSocket, m wsock.Message) {
+			fmt.Printf("%v: %s\n", m.Kind, m.Data)
+			ws.Close()
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-ws.Done()
+	fmt.Println(ws.CloseInfo().Code)
+	// Output:
+	// text: hi
+	// normal closure
+}
+
+func ExampleClient_Subscribe() {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		switch r.Header.Get("Last-Event-ID") {
+		case "":
+			io.WriteString(w, "id: 1\nretry: 10\ndata: first\n\n")
+		case "1": // it has come back
+			io.WriteString(w, "id: 2\ndata: second\n\n")
+		default:
+			w.WriteHeader(http.StatusNoContent) // no more
+		}
+	}))
+	defer srv.Close()
+
+	req, _ := http.NewRequest("GET", srv.URL, nil)
+	for event, err := range client.DefaultClient.Subscribe(req) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.ID, event.Data)
+	}
+	// Output:
+	// 1 first
+	// 2 second
 }

@@ -2,15 +2,18 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -278,6 +281,48 @@ func TestWebSocketLeaks(t *testing.T) {
 		}
 		if !eventually(func() bool { return tr.Stats().Conns == 10 }) {
 			t.Errorf("%+v", tr.Stats())
+		}
+	})
+}
+
+// brittleRing fails when it is told to.
+type brittleRing struct {
+	conn.Ring
+	broken *atomic.Bool
+}
+
+func (r brittleRing) Enter(timeout time.Duration) error {
+	if r.broken.Load() {
+		return errBrittle
+	}
+	return r.Ring.Enter(timeout)
+}
+
+var errBrittle = errors.New("the ring is broken")
+
+// A WebSocket whose loop fails is told its end all the same, and who dials learns why.
+func TestWebSocketLoopFails(t *testing.T) {
+	onEngines(t, func(t *testing.T, tr *Transport) {
+		srv, told := wsServer(t, false, nil, (*wsPeer).echo), newLogbook()
+		var broken atomic.Bool
+		engine := tr.Engine
+		tr.hooks.newRing = func() (conn.Ring, error) {
+			r, _, err := conn.KernelEngines.Open(engine)
+			return brittleRing{r, &broken}, err
+		}
+		o := &WebSocketOptions{Client: &Client{Transport: tr}}
+		ws := dial(t, o, wsURL(srv), told.events())
+		ws.SendText("hi")
+		told.expect(t, "open", `text "hi" 2`)
+		broken.Store(true)
+		ws.SendText("and")
+		told.expect(t, `close 1006 "" remote: event loop: `+errBrittle.Error())
+		if err := ws.SendText("late"); err != ErrWebSocketClosed {
+			t.Errorf("%v", err)
+		}
+		ws.Abort()
+		if _, err := o.Dial(context.Background(), wsURL(srv), Events{}); !errors.Is(err, ErrLoopEnded) {
+			t.Errorf("%v", err)
 		}
 	})
 }
