@@ -48,7 +48,7 @@ type exchange struct {
 	// Under mu of the transport:
 	host        *host // where it waits, else nil
 	link        *link
-	prev, next  *exchange
+	place       place[exchange]
 	stopWaiting func()
 	repeated    bool
 	task        conn.Task
@@ -73,6 +73,9 @@ type asker interface {
 	// given, or by any goroutine, with nil.
 	done(*conn.Loop, result)
 }
+
+// at implements placed.
+func (ex *exchange) at() *place[exchange] { return &ex.place }
 
 // tlsKey is the key of WithTLSConfig.
 type tlsKey struct{}

@@ -24,12 +24,12 @@ type link struct {
 	tls  secured // nil without
 
 	// Under mu of the transport:
-	assigned     int   // exchanges that were given to it and are not over
-	idle         bool  // it is in the lists of its host and of the transport
-	used         bool  // it has answered something
-	leaving      bool  // it gets nothing any more
-	above, below *link // idle ones of the same host, used later and before
-	prev, next   *link // of all hosts
+	assigned     int         // exchanges that were given to it and are not over
+	idle         bool        // it is in the lists of its host and of the transport
+	used         bool        // it has answered something
+	leaving      bool        // it gets nothing any more
+	above, below *link       // idle ones of the same host, used later and before
+	place        place[link] // among those of all hosts
 
 	// The loop's:
 	c         *conn.Conn // nil before Open
@@ -44,6 +44,9 @@ type link struct {
 	what      op        // that failed, with why
 	why       error
 }
+
+// at implements placed.
+func (l *link) at() *place[link] { return &l.place }
 
 // reader is what a link has while a response is awaited.
 type reader struct {

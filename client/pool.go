@@ -28,10 +28,10 @@ type host struct {
 	last    *link
 	conns   int // and those that are being made
 	dialing int
-	queue   exchangeList
-	fresh   exchangeList // that are repeated: they wait for a new connection
-	roomy   []*link      // that take another request behind those under way
-	wanting bool         // it is in Transport.wanting
+	queue   chain[exchange, *exchange]
+	fresh   chain[exchange, *exchange] // that are repeated: they wait for a new connection
+	roomy   []*link                    // that take another request behind those under way
+	wanting bool                       // it is in Transport.wanting
 }
 
 // hostOf returns the host with a key; mu is held.
@@ -144,7 +144,7 @@ func (h *host) grow(ex *exchange) {
 			return
 		}
 		if t.conns >= limit(t.MaxConns, -1) {
-			if l := t.idle.oldest(); l != nil {
+			if l := t.idle.head; l != nil {
 				t.take(l)
 				l.postRetire() // and grow is called again
 			}
@@ -276,7 +276,7 @@ func (t *Transport) release(l *link) (next *exchange, keep bool) {
 		return nil, false
 	}
 	if t.idle.n >= limit(t.MaxIdleConns, DefaultMaxIdleConns) {
-		old := t.idle.oldest()
+		old := t.idle.head
 		if old == nil {
 			l.leaving = true
 			return nil, false
@@ -347,71 +347,4 @@ func (l *link) retire() {
 	l.t.mu.Lock()
 	defer l.t.mu.Unlock()
 	l.postRetire()
-}
-
-// idleList has all idle links of a transport, the one that has been for longest first.
-type idleList struct {
-	head, tail *link
-	n          int
-}
-
-func (q *idleList) oldest() *link { return q.head }
-func (q *idleList) newest() *link { return q.tail }
-
-func (q *idleList) push(l *link) {
-	l.prev, l.next = q.tail, nil
-	if q.tail != nil {
-		q.tail.next = l
-	} else {
-		q.head = l
-	}
-	q.tail = l
-	q.n++
-}
-
-func (q *idleList) remove(l *link) {
-	if l.prev != nil {
-		l.prev.next = l.next
-	} else {
-		q.head = l.next
-	}
-	if l.next != nil {
-		l.next.prev = l.prev
-	} else {
-		q.tail = l.prev
-	}
-	l.prev, l.next = nil, nil
-	q.n--
-}
-
-// exchangeList is a queue of exchanges that wait.
-type exchangeList struct {
-	head, tail *exchange
-	n          int
-}
-
-func (q *exchangeList) push(ex *exchange) {
-	ex.prev, ex.next = q.tail, nil
-	if q.tail != nil {
-		q.tail.next = ex
-	} else {
-		q.head = ex
-	}
-	q.tail = ex
-	q.n++
-}
-
-func (q *exchangeList) remove(ex *exchange) {
-	if ex.prev != nil {
-		ex.prev.next = ex.next
-	} else {
-		q.head = ex.next
-	}
-	if ex.next != nil {
-		ex.next.prev = ex.prev
-	} else {
-		q.tail = ex.prev
-	}
-	ex.prev, ex.next = nil, nil
-	q.n--
 }
