@@ -47,11 +47,11 @@ func (l *link) data(c *conn.Conn, in []byte) (used int) {
 			return len(in)
 		}
 		if !more {
-			if len(l.flight) > 0 && l.flight[0] == ex && l.r.inBody {
-				l.deliverSome(ex)
-			}
 			break
 		}
+	}
+	if len(l.flight) > 0 && l.r.inBody {
+		l.deliverSome(l.flight[0])
 	}
 	switch {
 	case c.Closing() || l.over:
