@@ -38,6 +38,7 @@ type exchange struct {
 	head    []byte  // what is sent first: the head, and a short body
 	upload  *upload // sends the rest of the body, nil for none
 	gathers bool    // the response is wanted with its body
+	short   bool    // if its length is known and at most gatherLimit
 	decodes bool    // the content coding is what the transport asked for
 	closes  bool    // the request says "Connection: close"
 	expects bool    // it says "Expect: 100-continue"

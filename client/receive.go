@@ -135,6 +135,9 @@ func (l *link) begin(ex *exchange, head []byte) (more bool) {
 		return false
 	}
 	l.respond(ex)
+	if n := r.ContentLength(); ex.short {
+		ex.gathers = 0 < n && n <= gatherLimit
+	}
 	l.r.inBody = true
 	if ex.sending && ex.upload != nil && ex.upload.sender == nil {
 		// The server has answered without the body it was offered: it does not want it.
