@@ -18,8 +18,9 @@ import (
 type HandlerFunc func(*Exchange)
 
 // Exchange is one request and the answer to it. It is valid until the handler
-// returns, as are the byte slices it hands out; its strings stay valid. Its
-// methods are not safe for concurrent use.
+// returns, as are the byte slices it hands out; its strings stay valid. With
+// [Exchange.Later] it is valid until it is answered. Its methods are not safe for
+// concurrent use.
 type Exchange struct {
 	n    *nativeCall
 	s    *session      // nil when mounted in a standard handler
@@ -33,7 +34,8 @@ type Exchange struct {
 	out      []byte // body of the answer
 	close    bool
 	delegate http.Handler
-	answered bool // by a channel
+	answered bool   // by a channel
+	later    *Reply // when mounted
 	query    url.Values
 	form     url.Values
 }

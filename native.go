@@ -21,6 +21,7 @@ type nativeCall struct {
 	lead    conn.Lead
 	tls     *tls.ConnectionState
 	channel *Channel // that it has opened
+	later   *Reply   // that it has asked for
 
 	returned bool
 	panicked any
@@ -77,6 +78,10 @@ func (w *worker) putNative(n *nativeCall) {
 		n.panicked, n.stack = nil, nil
 	}
 	n.returned = false
+	if n.later != nil {
+		n.later.void()
+		n.later = nil
+	}
 	if n.seat.Load() != 0 {
 		n.seat.Store(0)
 	}
@@ -152,6 +157,9 @@ func (n *nativeCall) Done(c *conn.Conn) {
 		w.putNative(n)
 		s.failed(aborts)
 		return
+	case n.later != nil:
+		n.park(c)
+		return
 	case h != nil:
 		body := n.x.body
 		w.putNative(n)
@@ -189,7 +197,7 @@ func (n *nativeCall) meet(c *conn.Conn) {
 	if cred := credentialsOf(c); cred != nil {
 		n.cred.Store(cred)
 	}
-	peer := peerOf(c)
+	peer := n.w.addressesOf(c).remote
 	n.peer.Store(&peer)
 }
 
@@ -227,10 +235,14 @@ func (n *nativeCall) remoteAddr() string {
 
 // call has the complete request answered by a native handler.
 func (s *session) call(h HandlerFunc, body []byte) {
-	w := s.w
 	s.own(&body)
 	s.step = stepBusy
-	n := w.takeNative(s, h, body)
+	s.start(s.w.takeNative(s, h, body))
+}
+
+// start runs the handler of n, on the loop or on a goroutine.
+func (s *session) start(n *nativeCall) {
+	w := s.w
 	if !s.goesAway(nil) {
 		w.count.Inline++
 		s.c.Call(n)

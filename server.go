@@ -202,8 +202,9 @@ type Server struct {
 	gate       *gate         // of MaxConns, nil for none
 	perAddress *perAddress   // of MaxConnsPerIP, nil for none
 	limits     http1.Limits
-	contexts   contexts    // of MaxContextBytes
-	native     HandlerFunc // Handler, if it is one
+	contexts   contexts     // of MaxContextBytes
+	native     HandlerFunc  // that answers complete requests, nil for streamed
+	streamed   http.Handler // that can read bodies as they arrive, nil for native
 	panics     atomic.Uint64
 	standard   *http.Server // what programs find that look for net/http's server
 
@@ -340,7 +341,14 @@ func (srv *Server) resolve() {
 	if srv.Handler == nil {
 		srv.Handler = http.DefaultServeMux
 	}
-	srv.native, _ = srv.Handler.(HandlerFunc)
+	switch h := srv.Handler.(type) {
+	case HandlerFunc:
+		srv.native = h
+	case Split:
+		srv.native, srv.streamed = h.Native, h.Streamed
+	default:
+		srv.streamed = h
+	}
 	srv.standard = &http.Server{
 		Addr: srv.Addr, Handler: srv.Handler, TLSConfig: srv.TLSConfig, ErrorLog: srv.ErrorLog, MaxHeaderBytes: srv.MaxHeaderBytes,
 		ReadHeaderTimeout: srv.ReadHeaderTimeout, IdleTimeout: srv.IdleTimeout,

@@ -53,6 +53,7 @@ type session struct {
 	content   []byte   // gathered body
 	std       *call    // the standard handler's, while it runs
 	channel   *Channel // that the handler has opened, while it runs
+	later     *Reply   // that the handler waits for which has returned
 	discarded int      // of the body
 	route     route    // as found by goesAway
 
@@ -117,7 +118,7 @@ func (s *session) beginBody(head, rest []byte) (n int, more bool) {
 	s.head = append(s.head[:0], head...)
 	s.req.Rebase(s.head)
 	s.step = stepBody
-	if s.w.srv.native == nil && (length > gatherLimit || s.req.ExpectContinue()) {
+	if s.w.srv.streamed != nil && (length > gatherLimit || s.req.ExpectContinue()) {
 		if !s.beginStream(len(rest) == 0) {
 			return len(rest), false
 		}
@@ -146,7 +147,7 @@ func (s *session) gather(in []byte) (used int, more bool) {
 			s.dispatch(s.content)
 			return used, s.goesOn()
 		}
-		if s.req.Chunked() && s.w.srv.native == nil && (n == 0 || used == len(in)) {
+		if s.req.Chunked() && s.w.srv.streamed != nil && (n == 0 || used == len(in)) {
 			// Nobody knows how long the client takes, and it may want to hear
 			// something first.
 			if !s.beginStream(false) {
@@ -213,7 +214,7 @@ func (s *session) handler() http.Handler {
 	if s.req.Form() == http1.AsteriskForm {
 		return serverOptions
 	}
-	return s.w.srv.Handler
+	return s.w.srv.streamed
 }
 
 // serverOptions answers OPTIONS requests about the server as a whole, of which

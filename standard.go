@@ -25,6 +25,14 @@ func (h HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &Exchange{r: r, w: w, body: body, status: http.StatusOK}
 	h(x)
+	for x.later != nil && !x.answered {
+		f := x.later.await(r.Context())
+		if f == nil {
+			panic(http.ErrAbortHandler)
+		}
+		x.later = nil
+		f(x)
+	}
 	if x.answered {
 		return
 	}

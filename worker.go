@@ -250,7 +250,7 @@ func (w *worker) restInBody(c *conn.Conn) {
 // streamsStalled reports whether a body that stalls while it is gathered is given to
 // its handler, rather than being late.
 func (w *worker) streamsStalled() bool {
-	return w.srv.native == nil && (w.readTimeout == 0 || w.readTimeout > gatherWait)
+	return w.srv.streamed != nil && (w.readTimeout == 0 || w.readTimeout > gatherWait)
 }
 
 // restInStream leaves a connection alone whose handler reads the body.
@@ -277,6 +277,9 @@ func (w *worker) EOF(c *conn.Conn) {
 	case s.step == stepBusy:
 		if s.std != nil {
 			s.std.ctx.cancel(context.Canceled)
+		}
+		if s.later != nil {
+			s.later.leave()
 		}
 	case s.step == stepStream:
 		if c.Buffered() == 0 {
@@ -379,6 +382,9 @@ func (w *worker) Closed(c *conn.Conn, err error) {
 	c.State = nil
 	if s.step == stepDrain {
 		s.std.dispose()
+	}
+	if s.later != nil {
+		s.later.lost()
 	}
 	if s.step != stepBusy && s.step != stepStream {
 		w.recycle(s)
