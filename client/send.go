@@ -152,6 +152,9 @@ func (ex *exchange) appendFields(dst []byte, framing http1.Framing) ([]byte, err
 			continue // the latter is for the proxy, and not for who is behind it
 		}
 		for _, value := range req.Header[name] {
+			if name == "User-Agent" && value == "" {
+				continue // as net/http has it: none at all
+			}
 			if dst, err = http1.AppendRequestField(dst, name, value); err != nil {
 				return dst, fmt.Errorf("the field %q: %w", name, err)
 			}
