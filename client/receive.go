@@ -159,8 +159,8 @@ func (l *link) begin(ex *exchange, head []byte) (more bool) {
 func (l *link) readBody(ex *exchange, in []byte) (n int, more bool) {
 	data, n, done, err := l.r.body.Next(in)
 	if len(data) > 0 && !ex.discards {
-		if ex.body.push(data) {
-			l.c.Hold()
+		if ex.body.push(data) && !done {
+			l.c.Hold() // after its end the connection is not the body's any more
 		}
 	}
 	switch {
