@@ -35,7 +35,7 @@ type exchange struct {
 	// it, or says why not. There is no response then.
 	takes func(*link, *exchange) error
 
-	head    []byte  // what is sent first: the head, and a short body
+	head    *[]byte // what is sent first: the head, and a short body
 	upload  *upload // sends the rest of the body, nil for none
 	gathers bool    // the response is wanted with its body
 	short   bool    // if its length is known and at most gatherLimit

@@ -133,7 +133,7 @@ func (l *link) start(ex *exchange) {
 	if ex.trace != nil {
 		l.traceStart(ex)
 	}
-	l.c.Write(ex.head)
+	l.c.Write(*ex.head)
 	l.since = l.w.loop.Now()
 	if ex.upload == nil {
 		l.sentAll(ex)
@@ -383,6 +383,7 @@ func (l *link) finished() {
 	}
 	keep := l.r.resp.KeepAlive() && !ex.closes && !ex.sending && !l.c.AtEOF()
 	l.flight = slices.Delete(l.flight, 0, 1)
+	ex.freeHead()
 	l.t.mu.Lock()
 	l.assigned--
 	l.used = true

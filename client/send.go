@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/ringkit/ringkit/http1"
 )
@@ -54,7 +55,8 @@ func (ex *exchange) write() error {
 	if h.Path != "" && h.Path[0] != '/' {
 		return fmt.Errorf("the URL has no absolute path: %q", u.Opaque)
 	}
-	dst, err := http1.AppendRequestStart(make([]byte, 0, 512), &h)
+	ex.head = heads.Get().(*[]byte)
+	dst, err := http1.AppendRequestStart((*ex.head)[:0], &h)
 	if err != nil {
 		return err
 	}
@@ -65,8 +67,26 @@ func (ex *exchange) write() error {
 	if ex.upload == nil && length > 0 {
 		dst, err = ex.appendBody(dst, length)
 	}
-	ex.head = dst
+	*ex.head = dst
 	return err
+}
+
+// heads are lent to exchanges until they have been answered: before that they may have to
+// be sent once more.
+var heads = sync.Pool{New: func() any {
+	head := make([]byte, 0, 512)
+	return &head
+}}
+
+// headKept is up to what size a head is used again.
+const headKept = 4 << 10
+
+// freeHead gives the head back.
+func (ex *exchange) freeHead() {
+	if cap(*ex.head) <= headKept {
+		heads.Put(ex.head)
+	}
+	ex.head = nil
 }
 
 // content returns the length of the body, -1 when it is unknown, and makes an upload
