@@ -6,6 +6,7 @@ go 1.26.0
 replace github.com/ringkit/ringkit => ../
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/coder/websocket v1.8.14
 	github.com/gorilla/websocket v1.5.3
 	github.com/lesismal/nbio v1.6.12

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ringkit/ringkit/conn"
+)
+
+const usage = `Usage: load [flags] URL
+
+  load -c 256 -d 10s http://127.0.0.1:8080/           as many requests as 256 connections carry
+  load -c 256 -d 10s -rate 20000 http://127.0.0.1:8080/
+  load -c 64 -p 16 http://127.0.0.1:8080/             16 requests in flight on each
+  load -method PUT -H 'Content-Type: text/plain' -body @data http://127.0.0.1:8080/item
+  load -json - http://127.0.0.1:8080/ | jq .latency_us.p99
+
+Without -rate it is a closed loop: a request is sent when another has been answered, so
+that a server which stalls is asked less, and requests that would have met the stall are
+missing from the latencies. With -rate requests are due at fixed times, whatever became of
+those before, and latencies count from then.
+
+Every answer counts, whatever its status. The exit status is 1 if a request failed, or was
+not sent in time, or if there was no answer.
+
+`
+
+// Bounds of a run.
+const (
+	maxConnections = 50_000
+	maxPipeline    = 1000
+	maxInFlight    = 1_000_000
+	maxRate        = 10_000_000
+	maxDuration    = 24 * time.Hour
+)
+
+// options are the arguments.
+type options struct {
+	url         string
+	connections int
+	pipeline    int
+	duration    time.Duration
+	rate        float64 // requests per second, 0 for a closed loop
+	timeout     time.Duration
+	method      string
+	header      http.Header
+	host        string
+	body        []byte
+	insecure    bool
+	engine      conn.Engine
+	loops       int
+	json        string // file, - for standard output instead of the text
+}
+
+func parse(args []string, help io.Writer) (*options, error) {
+	o := &options{header: http.Header{"User-Agent": {"ringkit-load"}}}
+	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.IntVar(&o.connections, "c", 64, "`number` of connections")
+	flags.IntVar(&o.pipeline, "p", 1, "`number` of requests in flight on each; more than one is for requests without a body, and servers that pipeline")
+	flags.DurationVar(&o.duration, "d", 10*time.Second, "`time` to send requests for")
+	flags.Float64Var(&o.rate, "rate", 0, "`requests` per second to send, whether or not others have been answered")
+	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "`time` that a request may take")
+	flags.StringVar(&o.method, "method", "", "`method`; the default is GET, and POST with -body")
+	flags.Func("H", "`field` of the request, \"Name: value\"; may be repeated", o.addField)
+	body := flags.String("body", "", "`body` of the request, @file for that of a file")
+	flags.BoolVar(&o.insecure, "insecure", false, "do not verify certificates")
+	flags.Func("engine", "`engine` of the client: auto, io_uring or epoll", func(name string) (err error) {
+		o.engine, err = conn.ParseEngine(name)
+		return err
+	})
+	flags.IntVar(&o.loops, "loops", 0, "`number` of event loops; the default is one for four processors")
+	flags.StringVar(&o.json, "json", "", "`file` for the result as JSON, - for standard output instead of the text")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(help, usage)
+			flags.SetOutput(help)
+			flags.PrintDefaults()
+		}
+		return nil, err
+	}
+	if flags.NArg() != 1 {
+		return nil, fmt.Errorf("want one URL, have %d", flags.NArg())
+	}
+	o.url = flags.Arg(0)
+	if name, ok := strings.CutPrefix(*body, "@"); ok {
+		var err error
+		if o.body, err = os.ReadFile(name); err != nil {
+			return nil, err
+		}
+	} else {
+		o.body = []byte(*body)
+	}
+	method := http.MethodGet
+	if len(o.body) > 0 {
+		method = http.MethodPost
+	}
+	o.method = cmp.Or(o.method, method)
+	return o, o.check()
+}
+
+func (o *options) addField(field string) error {
+	name, value, ok := strings.Cut(field, ":")
+	name, value = http.CanonicalHeaderKey(name), strings.TrimSpace(value)
+	switch {
+	case !ok:
+		return errors.New("want Name: value")
+	case name == "Host":
+		o.host = value
+	case name == "User-Agent":
+		o.header[name] = []string{value}
+	default:
+		o.header.Add(name, value)
+	}
+	return nil
+}
+
+func (o *options) check() error {
+	u, err := url.Parse(o.url)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("URL %q: want http:// or https:// and a host", o.url)
+	case o.connections < 1 || o.connections > maxConnections:
+		return fmt.Errorf("-c %d: want 1 to %d", o.connections, maxConnections)
+	case o.pipeline < 1 || o.pipeline > maxPipeline || o.inFlight() > maxInFlight:
+		return fmt.Errorf("-p %d: want 1 to %d, and %d on all connections", o.pipeline, maxPipeline, maxInFlight)
+	case o.pipeline > 1 && !pipelines(o.method, o.body):
+		return fmt.Errorf("-p %d: a request that may not be sent behind others: want an idempotent method and no body", o.pipeline)
+	case o.duration <= 0 || o.duration > maxDuration:
+		return fmt.Errorf("-d %v: want up to %v", o.duration, maxDuration)
+	case o.rate < 0 || o.rate > maxRate:
+		return fmt.Errorf("-rate %g: want up to %d", o.rate, maxRate)
+	case o.timeout <= 0 || o.timeout > maxTimeout:
+		return fmt.Errorf("-timeout %v: want up to %v", o.timeout, maxTimeout)
+	case o.loops < 0:
+		return fmt.Errorf("-loops %d: want 0 or more", o.loops)
+	}
+	return nil
+}
+
+// inFlight is how many requests are under way at most.
+func (o *options) inFlight() int { return o.connections * o.pipeline }
+
+// pipelines reports whether the client sends such requests behind others.
+func pipelines(method string, body []byte) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodTrace:
+		return len(body) == 0
+	}
+	return false
+}
