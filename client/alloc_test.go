@@ -50,9 +50,9 @@ func TestAllocations(t *testing.T) {
 			most float64
 			ask  func() error
 		}{
-			{"RoundTrip", 13, func() error { return read(tr.RoundTrip(req)) }},
-			{"Do", 14, func() error { return read(c.Do(req)) }},
-			{"Call", 15, func() error {
+			{"RoundTrip", 10, func() error { return read(tr.RoundTrip(req)) }},
+			{"Do", 11, func() error { return read(c.Do(req)) }},
+			{"Call", 12, func() error {
 				c.Call(req, func(resp *http.Response, err error) { got <- read(resp, err) })
 				return <-got
 			}},
