@@ -19,6 +19,7 @@ const overview = `Bench measures servers on loopback, in this directory:
   go run . idle [flags]     memory per idle connection
   go run . churn [flags]    soak: many connections come and go; memory must not grow
   go run . slow [flags]     processor time that slow clients take
+  go run . proxy [flags]    examples/proxy beside nginx
 
 "go run . idle -h" and so on explain their flags.
 `
@@ -58,6 +59,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return idleCommand(ctx, args[1:], stdout, stderr)
 		case "churn":
 			return churnCommand(ctx, args[1:], stdout, stderr)
+		case "proxy":
+			return proxyCommand(ctx, args[1:], stdout, stderr)
 		case "slow":
 			return slowCommand(ctx, args[1:], stdout, stderr)
 		}
