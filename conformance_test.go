@@ -78,7 +78,7 @@ func epollWith(cfg fallback.Config) func() (conn.Ring, error) {
 }
 
 // patience is how long something may take that should happen at once.
-const patience = 30 * time.Second
+var patience = 30 * time.Second * timeScale()
 
 // eachEngine runs a test on every engine, and looks for what it leaves behind.
 func eachEngine(t *testing.T, test func(*testing.T, engine)) { onEngines(t, engines, test) }

@@ -20,7 +20,9 @@ func TestGroupBroadcast(t *testing.T) {
 			}
 			room.Join(ch)
 		}}
-		s := serve(t, e, &Server{Loops: 2, Handler: channelsWith(&ChannelOptions{}, func() Events { return join })})
+		// Who has connected first says nothing for as long as the others take to connect.
+		patient := &ChannelOptions{PingInterval: -1, CloseWait: -1}
+		s := serve(t, e, &Server{Loops: 2, Handler: channelsWith(patient, func() Events { return join })})
 		const sockets, messages = 300, 20 // more than one step of a loop
 		peers := make([]*wsPeer, sockets)
 		for i := range peers {

@@ -198,7 +198,8 @@ func TestPipeliningIsBounded(t *testing.T) {
 		x.WriteString(body)
 	})
 	eachEngine(t, func(t *testing.T, e engine) {
-		s := serve(t, e, &Server{Handler: h, Loops: 1, IdleTimeout: 50 * time.Millisecond, ReadHeaderTimeout: 50 * time.Millisecond})
+		short := e.tick() / 3
+		s := serve(t, e, &Server{Handler: h, Loops: 1, IdleTimeout: short, ReadHeaderTimeout: short})
 		for _, path := range []string{"/native", "/std"} {
 			t.Run(path[1:], func(t *testing.T) {
 				handled.Store(0)
