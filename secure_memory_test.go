@@ -33,7 +33,11 @@ func TestSecureIdleMemory(t *testing.T) {
 	}
 	const first, conns = 200, 3000
 	each := make(map[string]int)
-	for _, kind := range []string{"net/http", "uring", "epoll"} {
+	kinds := []string{"net/http", "uring over TLS", "epoll over TLS"}
+	if KernelTLS() == nil {
+		kinds = append(kinds, "uring over kernel TLS", "epoll over kernel TLS")
+	}
+	for _, kind := range kinds {
 		s := startIdle(t, kind)
 		s.connect(first)
 		before := s.resident()
@@ -65,7 +69,8 @@ func serveIdle(t *testing.T, kind string) {
 		closer = srv
 		go srv.ServeTLS(l, cert, key)
 	} else {
-		srv := &Server{Handler: handler, newRing: engineNamed(kind).newRing}
+		e := engineNamed(kind)
+		srv := &Server{Handler: handler, newRing: e.newRing, DisableKernelTLS: !e.kernel}
 		closer = srv
 		go srv.ServeTLS(l, cert, key)
 	}
@@ -87,7 +92,7 @@ type idleServer struct {
 
 func startIdle(t *testing.T, kind string) *idleServer {
 	t.Helper()
-	if kind == "uring" {
+	if strings.HasPrefix(kind, "uring") {
 		r, err := engineNamed(kind).newRing()
 		if err != nil {
 			t.Skip(err)
