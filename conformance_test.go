@@ -256,7 +256,7 @@ func serve(t testing.TB, e engine, srv *Server) *site {
 	}
 	if e.secure {
 		s.network = "tls"
-		srv.DisableKernelTLS = !e.kernel
+		srv.KernelTLS = e.kernel
 		if srv.TLSConfig == nil {
 			srv.TLSConfig = serverConfig()
 		}

@@ -39,7 +39,8 @@ func TestKernelTLSIsOptional(t *testing.T) {
 	})
 }
 
-func TestKernelTLSDisabled(t *testing.T) {
+// Who does not ask for it does not get it.
+func TestKernelTLSIsOff(t *testing.T) {
 	eachKernelTLS(t, func(t *testing.T, e engine) {
 		e.kernel = false
 		s := serve(t, e, &Server{Handler: HandlerFunc(helloNative)})

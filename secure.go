@@ -76,7 +76,7 @@ func (srv *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 		}
 		cfg.Certificates = []tls.Certificate{cert}
 	}
-	if !srv.DisableKernelTLS && ktls.Probe() == nil {
+	if srv.KernelTLS && ktls.Probe() == nil {
 		cfg.KeyLogWriter = ktls.NewKeyLog(cfg.KeyLogWriter)
 	}
 	return cfg, nil

@@ -70,7 +70,7 @@ func serveIdle(t *testing.T, kind string) {
 		go srv.ServeTLS(l, cert, key)
 	} else {
 		e := engineNamed(kind)
-		srv := &Server{Handler: handler, newRing: e.newRing, DisableKernelTLS: !e.kernel}
+		srv := &Server{Handler: handler, newRing: e.newRing, KernelTLS: e.kernel}
 		closer = srv
 		go srv.ServeTLS(l, cert, key)
 	}

@@ -61,11 +61,11 @@ type Server struct {
 	// a request head, see ReadHeaderTimeout; at most 16384 run at a time.
 	TLSConfig *tls.Config
 
-	// DisableKernelTLS keeps TLS to crypto/tls. Otherwise the kernel seals what is sent
-	// (kernel TLS), and sends files itself, where it can: see KernelTLS for what it
-	// takes. Of the connections, that takes TLS 1.3 with AES-GCM, and a configuration
-	// that is not from GetConfigForClient. Stats.KernelTLS counts them.
-	DisableKernelTLS bool
+	// KernelTLS has the kernel seal what is sent over TLS, and send files itself, where
+	// it can: the function KernelTLS tells why it cannot, and then TLS stays with
+	// crypto/tls. Of the connections, that takes TLS 1.3 with AES-GCM, and a configuration
+	// that is not from GetConfigForClient. Stats.KernelTLS counts them. Default off.
+	KernelTLS bool
 
 	// Mode is where handlers run; the default is Auto.
 	Mode Mode

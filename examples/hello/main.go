@@ -84,7 +84,7 @@ func run(addr string, loops int) error {
 	return nil
 }
 
-// kernelTLS says whether a server with TLS would leave sending to the kernel.
+// kernelTLS says whether a server with TLS could leave sending to the kernel.
 func kernelTLS() string {
 	if err := ringkit.KernelTLS(); err != nil {
 		return err.Error()
