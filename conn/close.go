@@ -121,6 +121,8 @@ func (c *Conn) stop(err error) {
 			how = syscall.SHUT_RD // the other way would say that all is well
 		}
 		c.loop.ring.Shutdown(int(c.fd), how)
+		c.deadline = c.loop.now + int64(stopWait)
+		c.armTimer(c.deadline)
 	}
 	c.endIfQuiet()
 	depth := c.loop.calling(c)
@@ -128,6 +130,11 @@ func (c *Conn) stop(err error) {
 	c.loop.returned(depth)
 	c.State = nil
 }
+
+// stopWait is after how long a receive is cancelled that the end of its socket has not
+// ended: where data and an end come at once, a multishot receive (of 6.18 at least) may
+// report the data and forget the end.
+const stopWait = 100 * time.Millisecond
 
 // endIfQuiet has the slot recycled at the end of the turn, when no frame on the
 // stack can refer to it any more, once nothing is in flight.

@@ -174,6 +174,9 @@ func (c *Conn) armTimer(at int64) {
 func (c *Conn) timerFired() {
 	now := c.loop.now
 	switch {
+	case c.phase == phaseStopping:
+		c.cancelInput()
+		return
 	case c.sendBy != 0 && c.sendBy <= now:
 		c.stop(ErrWriteTimeout)
 		return

@@ -567,6 +567,7 @@ func (l *Loop) feedStarved() {
 func (l *Loop) recycle() {
 	for i, c := range l.over {
 		l.over[i] = nil
+		l.wheel.Cancel(&c.timer)
 		if c.flags&flagDetached == 0 {
 			l.closeFD(int(c.fd))
 		}

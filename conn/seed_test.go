@@ -105,6 +105,7 @@ func (w *world) parking() time.Duration {
 	faults := w.sim.Faults()
 	if faults.Reset > 0 {
 		faults.LoseReset = w.rng.Float64()
+		faults.LoseShutdown = w.rng.Float64()
 		w.sim.SetFaults(faults)
 	}
 	return time.Duration(1 + w.rng.Int64N(int64(20*time.Millisecond)))

@@ -23,6 +23,7 @@ type Faults struct {
 	MissCancel   float64 // a cancellation reports that it found nothing, or came too late
 	Reset        float64 // the network resets a connection
 	LoseReset    float64 // a multishot receive that has brought data does not notice a reset; not in a Storm
+	LoseShutdown float64 // nor that its socket was shut down; not in a Storm
 	EarlyEnter   float64 // Enter returns with nothing, as when interrupted
 	Spread       float64 // some completions stay behind until a later Enter
 	Reorder      float64 // completions of different operations change places

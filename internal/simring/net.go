@@ -137,7 +137,7 @@ func (f *file) accept() {
 // receive delivers one piece of what has arrived.
 func (f *file) receive() {
 	r, o := f.r, f.armed(ring.OpRecv)
-	if o == nil || o.deaf && !f.shutRD {
+	if o == nil || o.lost || o.deaf && !f.shutRD {
 		return
 	}
 	switch {
@@ -151,6 +151,8 @@ func (f *file) receive() {
 		}
 		r.endRecv(o, -int32(f.err))
 		f.err, f.dead = 0, true
+	case f.shutRD && o.brought && r.chance(r.faults.LoseShutdown):
+		o.lost = true
 	case f.rxEOF || f.shutRD || f.dead:
 		r.endRecv(o, 0)
 	}

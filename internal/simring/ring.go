@@ -67,6 +67,7 @@ type op struct {
 	leaving   bool // will complete by an event that is scheduled
 	brought   bool // it is a receive that has brought data
 	deaf      bool // and has lost a reset
+	lost      bool // and has lost that the socket was shut down: only a cancellation ends it
 	done      bool // the last completion has happened
 }
 
