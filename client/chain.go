@@ -1,46 +1,55 @@
 package client
 
-// chain is a doubly linked list of what has a place in it: nothing is allocated, and what is
-// in the middle leaves at once. The zero value is empty.
-type chain[T any, P placed[T]] struct {
-	head, tail *T // the first and the last
-	n          int
+// chain is a doubly linked list of what has a place in it: nothing is allocated, and what
+// is in the middle leaves at once. The zero value is empty.
+type chain[T any] struct {
+	first, last *place[T]
+	n           int
 }
 
-type placed[T any] interface {
-	*T
-	at() *place[T]
+// place is where an element of a chain is.
+type place[T any] struct {
+	prev, next *place[T]
+	element    *T
 }
 
-// place is where an element of a list is.
-type place[T any] struct{ prev, next *T }
+// head returns the element that came first, nil when there is none.
+func (q *chain[T]) head() *T { return q.first.get() }
 
-// push adds an element at the end.
-func (q *chain[T, P]) push(e *T) {
-	at := P(e).at()
-	at.prev, at.next = q.tail, nil
-	if q.tail != nil {
-		P(q.tail).at().next = e
-	} else {
-		q.head = e
+// tail returns the one that came last.
+func (q *chain[T]) tail() *T { return q.last.get() }
+
+func (p *place[T]) get() *T {
+	if p == nil {
+		return nil
 	}
-	q.tail = e
+	return p.element
+}
+
+// push adds an element at the end; p is its place.
+func (q *chain[T]) push(e *T, p *place[T]) {
+	p.element, p.prev, p.next = e, q.last, nil
+	if q.last != nil {
+		q.last.next = p
+	} else {
+		q.first = p
+	}
+	q.last = p
 	q.n++
 }
 
-// remove takes an element out, which is in the list.
-func (q *chain[T, P]) remove(e *T) {
-	at := P(e).at()
-	if at.prev != nil {
-		P(at.prev).at().next = at.next
+// remove takes out the element whose place is p, and which is in the chain.
+func (q *chain[T]) remove(p *place[T]) {
+	if p.prev != nil {
+		p.prev.next = p.next
 	} else {
-		q.head = at.next
+		q.first = p.next
 	}
-	if at.next != nil {
-		P(at.next).at().prev = at.prev
+	if p.next != nil {
+		p.next.prev = p.prev
 	} else {
-		q.tail = at.prev
+		q.last = p.prev
 	}
-	*at = place[T]{}
+	*p = place[T]{}
 	q.n--
 }

@@ -75,9 +75,6 @@ type asker interface {
 	done(*conn.Loop, result)
 }
 
-// at implements placed.
-func (ex *exchange) at() *place[exchange] { return &ex.place }
-
 // tlsKey is the key of WithTLSConfig.
 type tlsKey struct{}
 

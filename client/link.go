@@ -45,9 +45,6 @@ type link struct {
 	why       error
 }
 
-// at implements placed.
-func (l *link) at() *place[link] { return &l.place }
-
 // reader is what a link has while a response is awaited.
 type reader struct {
 	resp   http1.Response

@@ -28,10 +28,10 @@ type host struct {
 	last    *link
 	conns   int // and those that are being made
 	dialing int
-	queue   chain[exchange, *exchange]
-	fresh   chain[exchange, *exchange] // that are repeated: they wait for a new connection
-	roomy   []*link                    // that take another request behind those under way
-	wanting bool                       // it is in Transport.wanting
+	queue   chain[exchange]
+	fresh   chain[exchange] // that are repeated: they wait for a new connection
+	roomy   []*link         // that take another request behind those under way
+	wanting bool            // it is in Transport.wanting
 }
 
 // hostOf returns the host with a key; mu is held.
@@ -95,9 +95,9 @@ func (t *Transport) place(ex *exchange) (*link, error) {
 	}
 	ex.host = h
 	if ex.repeated {
-		h.fresh.push(ex)
+		h.fresh.push(ex, &ex.place)
 	} else {
-		h.queue.push(ex)
+		h.queue.push(ex, &ex.place)
 	}
 	t.queued++
 	ex.stopWaiting = t.after(ex.patience(timeout(t.QueueTimeout, DefaultQueueTimeout)), ex.waitedTooLong)
@@ -144,7 +144,7 @@ func (h *host) grow(ex *exchange) {
 			return
 		}
 		if t.conns >= limit(t.MaxConns, -1) {
-			if l := t.idle.head; l != nil {
+			if l := t.idle.head(); l != nil {
 				t.take(l)
 				l.postRetire() // and grow is called again
 			}
@@ -176,10 +176,10 @@ func (h *host) grow(ex *exchange) {
 
 // first returns the exchange that has waited longest.
 func (h *host) first() *exchange {
-	if h.fresh.head != nil {
-		return h.fresh.head
+	if h.fresh.head() != nil {
+		return h.fresh.head()
 	}
-	return h.queue.head
+	return h.queue.head()
 }
 
 // left is called when a connection is no more, or was not made; mu is held.
@@ -218,9 +218,9 @@ func (h *host) dialFailed(what op, err error) {
 func (t *Transport) unqueue(ex *exchange) {
 	h := ex.host
 	if ex.repeated {
-		h.fresh.remove(ex)
+		h.fresh.remove(&ex.place)
 	} else {
-		h.queue.remove(ex)
+		h.queue.remove(&ex.place)
 	}
 	ex.host = nil
 	t.queued--
@@ -229,9 +229,9 @@ func (t *Transport) unqueue(ex *exchange) {
 
 // next takes the exchange that is to go on a link, nil for none; mu is held.
 func (h *host) next(l *link) *exchange {
-	ex := h.queue.head
-	if !l.used && h.fresh.head != nil {
-		ex = h.fresh.head
+	ex := h.queue.head()
+	if !l.used && h.fresh.head() != nil {
+		ex = h.fresh.head()
 	}
 	if ex != nil {
 		h.t.unqueue(ex)
@@ -247,7 +247,7 @@ func (t *Transport) behind(l *link) *exchange {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ex := l.host.queue.head
+	ex := l.host.queue.head()
 	if ex == nil || !ex.pipelines() || !slices.Contains(l.host.roomy, l) {
 		return nil
 	}
@@ -276,7 +276,7 @@ func (t *Transport) release(l *link) (next *exchange, keep bool) {
 		return nil, false
 	}
 	if t.idle.n >= limit(t.MaxIdleConns, DefaultMaxIdleConns) {
-		old := t.idle.head
+		old := t.idle.head()
 		if old == nil {
 			l.leaving = true
 			return nil, false
@@ -290,7 +290,7 @@ func (t *Transport) release(l *link) (next *exchange, keep bool) {
 		l.below.above = l
 	}
 	l.host.idle++
-	t.idle.push(l)
+	t.idle.push(l, &l.place)
 	return nil, true
 }
 
@@ -308,7 +308,7 @@ func (t *Transport) take(l *link) {
 	}
 	l.above, l.below = nil, nil
 	h.idle--
-	t.idle.remove(l)
+	t.idle.remove(&l.place)
 }
 
 // dropQueues takes all that waits; mu is held.

@@ -159,8 +159,8 @@ type Transport struct {
 	turn    int // of the workers
 	own     bool
 	hosts   map[key]*host
-	conns   int                // all, and those that are being made
-	idle    chain[link, *link] // all, the one that has been for longest first
+	conns   int         // all, and those that are being made
+	idle    chain[link] // all, the one that has been for longest first
 	queued  int
 	wanting []*host // have to wait for MaxConns
 	counts  Stats
@@ -261,7 +261,7 @@ func (t *Transport) Close() error {
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
 	var idle []*link
-	for l := t.idle.tail; l != nil; l = t.idle.tail {
+	for l := t.idle.tail(); l != nil; l = t.idle.tail() {
 		t.take(l)
 		idle = append(idle, l)
 	}
