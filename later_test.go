@@ -226,12 +226,14 @@ func TestAnswerLaterAllocations(t *testing.T) {
 // Split has small requests on the loop, and reads the bodies of others as they arrive.
 func TestSplit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
+		began := make(chan bool, 10)
 		s := serve(t, e, &Server{MaxBodyBytes: -1, Handler: Split{
 			Native: func(x *Exchange) { fmt.Fprintf(x, "native %d", len(x.Body())) },
 			Streamed: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				http.NewResponseController(w).EnableFullDuplex()
 				one := make([]byte, 1)
 				io.ReadFull(r.Body, one)
+				began <- true
 				n, err := io.Copy(io.Discard, r.Body)
 				fmt.Fprintf(w, "streamed %s and %d, %v", one, n, err)
 			}),
@@ -243,8 +245,9 @@ func TestSplit(t *testing.T) {
 		p.expectAnswer(200, "native 65536")
 		p.send(ask("POST", "/", "Content-Length: 65537"), "1", pattern(65536))
 		p.expectAnswer(200, "streamed 1 and 65536, <nil>")
+		<-began
 		p.send(ask("POST", "/", "Transfer-Encoding: chunked"), "1\r\nx\r\n")
-		time.Sleep(time.Millisecond)
+		<-began // the rest comes when the handler reads
 		p.send("2\r\nyz\r\n0\r\n\r\n")
 		p.expectAnswer(200, "streamed x and 2, <nil>")
 		p.send(ask("POST", "/", "Content-Length: 2", "Expect: 100-continue"))

@@ -123,7 +123,9 @@ func (n *nativeCall) runAway() {
 
 // Detached implements conn.Call.
 func (n *nativeCall) Detached(c *conn.Conn) {
-	n.meet(c)
+	if n.peer.Load() == nil { // else the handler has asked already, and may be reading it
+		n.meet(c)
+	}
 	n.seat.take(&n.w.srv.pool)
 	c.Mark(markHandling)
 	c.SetDeadline(n.w.lookAfter)
