@@ -36,26 +36,37 @@ const (
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for {
-		switch {
-		case b.closed:
-			return 0, http.ErrBodyReadAfterClose
-		case b.at < len(b.buf):
-			n := copy(p, b.buf[b.at:])
-			b.at += n
-			b.wantMore()
-			return n, nil
-		case b.err != nil:
-			b.ended()
-			return 0, b.err
-		case len(p) == 0:
-			return 0, nil
-		}
+	if len(p) == 0 && b.lacks() {
+		return 0, nil
+	}
+	if err := b.await(); err != nil {
+		return 0, err
+	}
+	n := copy(p, b.buf[b.at:])
+	b.at += n
+	b.wantMore()
+	return n, nil
+}
+
+// lacks reports whether there is neither something to read nor an end.
+func (b *body) lacks() bool { return b.at == len(b.buf) && b.err == nil && !b.closed }
+
+// await waits for something to read. The error is what comes instead.
+func (b *body) await() error {
+	for b.lacks() {
 		if b.lead.Hold() {
 			b.lead.Leave() // the loop has to go on, for something to arrive
 		}
 		b.cond.Wait()
 	}
+	switch {
+	case b.closed:
+		return http.ErrBodyReadAfterClose
+	case b.at == len(b.buf):
+		b.ended()
+		return b.err
+	}
+	return nil
 }
 
 // WriteTo implements io.WriterTo: what has arrived is written without a copy.
@@ -80,21 +91,8 @@ func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 func (b *body) take(spare []byte) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.at == len(b.buf) {
-		switch {
-		case b.closed:
-			return nil, http.ErrBodyReadAfterClose
-		case b.err != nil:
-			b.ended()
-			return nil, b.err
-		}
-		if b.lead.Hold() {
-			b.lead.Leave()
-		}
-		b.cond.Wait()
-	}
-	if b.closed {
-		return nil, http.ErrBodyReadAfterClose
+	if err := b.await(); err != nil {
+		return nil, err
 	}
 	piece := b.buf[b.at:]
 	b.buf, b.at = spare[:0], 0

@@ -295,7 +295,7 @@ func (ex *exchange) fail(loop *conn.Loop, what op, err error) {
 	}
 	ex.over = true
 	e := ex.error(what, err)
-	ex.endUpload(e)
+	ex.endUpload()
 	ex.body.finish(e, nil)
 	if ex.answered {
 		return

@@ -376,7 +376,7 @@ func (l *link) finished() {
 	ex := l.flight[0]
 	if ex.sending {
 		l.leave()
-		ex.endUpload(nil)
+		ex.endUpload()
 	}
 	keep := l.r.resp.KeepAlive() && !ex.closes && !ex.sending && !l.c.AtEOF()
 	l.flight = slices.Delete(l.flight, 0, 1)

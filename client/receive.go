@@ -2,13 +2,13 @@ package client
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/ringkit/ringkit/conn"
@@ -70,7 +70,7 @@ func (l *link) data(c *conn.Conn, in []byte) (used int) {
 	return used
 }
 
-var errUnasked = fmt.Errorf("the server sent something it was not asked for")
+var errUnasked = errors.New("the server sent something it was not asked for")
 
 // read reads the next head, or the next part of a body, and reports whether there may be
 // more to read behind it.
@@ -248,7 +248,7 @@ func decodeResponse(resp *http.Response, limit int64) error {
 	if len(coding) == 0 {
 		return nil
 	}
-	body, err := decodeBody(joined(coding), resp.Body, limit)
+	body, err := decodeBody(strings.Join(coding, ", "), resp.Body, limit)
 	if err != nil {
 		return err
 	}
@@ -257,14 +257,6 @@ func decodeResponse(resp *http.Response, limit int64) error {
 	delete(resp.Header, "Content-Length")
 	resp.ContentLength, resp.Uncompressed = -1, true
 	return nil
-}
-
-func joined(values []string) string {
-	all := values[0]
-	for _, v := range values[1:] {
-		all += ", " + v
-	}
-	return all
 }
 
 // respond makes the http.Response of a complete head.
@@ -317,7 +309,7 @@ func declared(h http.Header) http.Header {
 	}
 	delete(h, "Trailer")
 	trailer := http.Header{}
-	for _, name := range tokens(values) {
+	for name := range elements(values) {
 		trailer[http.CanonicalHeaderKey(name)] = nil
 	}
 	return trailer
@@ -346,16 +338,4 @@ func fields(r *http1.Response, h http.Header) {
 			h[key] = values[i : i+1 : i+1]
 		}
 	}
-}
-
-// tokens returns the elements of lists.
-func tokens(values []string) (all []string) {
-	for _, v := range values {
-		for _, part := range bytes.Split([]byte(v), []byte(",")) {
-			if part = bytes.TrimSpace(part); len(part) > 0 {
-				all = append(all, string(part))
-			}
-		}
-	}
-	return slices.Clip(all)
 }

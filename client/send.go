@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -187,9 +188,10 @@ func (ex *exchange) appendFields(dst []byte, framing http1.Framing) ([]byte, err
 		ex.decodes = true
 		dst = http1.AppendField(dst, "Accept-Encoding", acceptEncoding())
 	}
-	if req.Close || t.DisableKeepAlives || hasToken(req.Header["Connection"], "close") {
+	says := hasToken(req.Header["Connection"], "close")
+	if req.Close || t.DisableKeepAlives || says {
 		ex.closes = true
-		if !hasToken(req.Header["Connection"], "close") && ex.takes == nil {
+		if !says && ex.takes == nil {
 			dst = http1.AppendField(dst, "Connection", "close")
 		}
 	}
@@ -238,14 +240,25 @@ func basic(user, password string) string {
 
 // hasToken reports whether a list has a token, in any case.
 func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for part := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), token) {
-				return true
-			}
+	for e := range elements(values) {
+		if strings.EqualFold(e, token) {
+			return true
 		}
 	}
 	return false
+}
+
+// elements returns the elements of lists, without the empty ones (RFC 9110, section 5.6.1).
+func elements(values []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range values {
+			for e := range strings.SplitSeq(v, ",") {
+				if e = strings.TrimSpace(e); e != "" && !yield(e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // appendTrailer appends the end of a body in chunks.

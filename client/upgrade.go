@@ -26,7 +26,7 @@ func (l *link) upgrade(ex *exchange) {
 	}
 	l.respond(ex)
 	ex.over, ex.answered = true, true
-	ex.endUpload(nil)
+	ex.endUpload()
 	l.leave()
 	l.flight, l.detaching = nil, true
 	l.c.Detach(func(fd int, rest []byte, err error) {

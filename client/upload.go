@@ -66,7 +66,7 @@ func (u *upload) rewind() bool {
 }
 
 // endUpload ends sending, and closes the body if nobody else does.
-func (ex *exchange) endUpload(error) {
+func (ex *exchange) endUpload() {
 	u := ex.upload
 	if u == nil {
 		return

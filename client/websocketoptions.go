@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -146,7 +147,7 @@ func (o *WebSocketOptions) header(key string) (http.Header, error) {
 		}
 	}
 	if len(o.Protocols) > 0 {
-		h["Sec-WebSocket-Protocol"] = []string{joined(o.Protocols)}
+		h["Sec-WebSocket-Protocol"] = []string{strings.Join(o.Protocols, ", ")}
 	}
 	if !o.NoCompression {
 		options := o.compression()
