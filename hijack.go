@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/netfd"
 )
 
 // detached is what the loop gives away.
@@ -44,16 +43,14 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("ringkit: hijack: %w", d.err)
 	}
 	c.release()
-	f := os.NewFile(uintptr(d.fd), "hijacked connection")
-	defer f.Close()
-	nc, err := net.FileConn(f)
+	nc, err := netfd.Conn(d.fd)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ringkit: hijack: %w", err)
 	}
 	if c.tls != nil {
 		nc = c.tls.Release(nc)
 	}
-	r := bufio.NewReaderSize(&prefixed{d.rest, nc}, max(4096, len(d.rest)))
+	r := bufio.NewReaderSize(&netfd.Prefixed{First: d.rest, Reader: nc}, max(4096, len(d.rest)))
 	if len(d.rest) > 0 {
 		r.Peek(len(d.rest)) // what was received counts as buffered
 	}
@@ -105,21 +102,6 @@ func (c *call) unreadBody() []byte {
 		return nil // who has read everything has read the last chunk, too
 	}
 	return c.s.body.AppendUnread(nil, unread)
-}
-
-// prefixed reads some bytes first.
-type prefixed struct {
-	first []byte
-	io.Reader
-}
-
-func (p *prefixed) Read(b []byte) (int, error) {
-	if len(p.first) == 0 {
-		return p.Reader.Read(b)
-	}
-	n := copy(b, p.first)
-	p.first = p.first[n:]
-	return n, nil
 }
 
 // peerConn is what the hooks of a server get to see of a connection.

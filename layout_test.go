@@ -34,6 +34,7 @@ var floors = map[string][]string{
 	"internal/simring":    {},
 	"internal/ringtest":   {},
 	"internal/tlsconn":    {},
+	"internal/netfd":      {},
 	"internal/ktls":       {},
 	"internal/proxyproto": {},
 	"internal/autobahn":   {},

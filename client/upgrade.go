@@ -6,11 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/netfd"
 )
 
 // upgrade gives the connection to who has asked for another protocol (RFC 9110, section
@@ -59,32 +59,23 @@ func (l *link) give(ex *exchange) {
 
 // takeOver makes an ordinary connection of a descriptor.
 func (l *link) takeOver(fd int, rest []byte) (io.ReadWriteCloser, error) {
-	f := os.NewFile(uintptr(fd), "upgraded connection")
-	defer f.Close()
-	nc, err := net.FileConn(f)
+	nc, err := netfd.Conn(fd)
 	if err != nil {
 		return nil, err
 	}
 	if l.tls != nil {
 		nc = l.tls.Release(nc)
 	}
-	return &upgraded{nc, rest}, nil
+	return &upgraded{nc, netfd.Prefixed{First: rest, Reader: nc}}, nil
 }
 
 // upgraded is a connection of which some bytes have been read already.
 type upgraded struct {
 	net.Conn
-	rest []byte
+	in netfd.Prefixed
 }
 
-func (u *upgraded) Read(p []byte) (int, error) {
-	if len(u.rest) == 0 {
-		return u.Conn.Read(p)
-	}
-	n := copy(p, u.rest)
-	u.rest = u.rest[n:]
-	return n, nil
-}
+func (u *upgraded) Read(p []byte) (int, error) { return u.in.Read(p) }
 
 // connView is what traces see of a connection: its addresses.
 type connView struct {
