@@ -3,24 +3,22 @@ package ringkit
 import (
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
-	"github.com/ringkit/ringkit/wsock"
+	"github.com/ringkit/ringkit/internal/talk"
 )
 
 // callback is a call of the user's callbacks of one channel: a conn.Call. It has what is
 // to be told: that the channel is open, some messages, that the queue has drained, that
 // the channel is over, in this order.
 type callback struct {
-	ch      *Channel
-	data    []byte // of the messages
-	list    []span
-	inflate bool // one more message is to be decompressed
-	open    bool
-	drain   bool
-	last    bool
+	ch       *Channel
+	messages talk.Batch
+	inflate  bool // one more message is to be decompressed
+	open     bool
+	drain    bool
+	last     bool
 
 	err      error // of the decompression
 	ran      bool  // it has begun to
@@ -34,20 +32,7 @@ type callback struct {
 	finish   conn.Task
 }
 
-type span struct {
-	kind wsock.Opcode
-	end  int
-}
-
-const (
-	// batchBytes and batchMessages bound what is told in one go; a single message may be
-	// longer.
-	batchBytes    = 32 << 10
-	batchMessages = 64
-
-	callbacksKept = 64
-	dataKept      = 64 << 10
-)
+const callbacksKept = 64
 
 func (w *worker) takeCallback(ch *Channel) *callback {
 	var b *callback
@@ -62,20 +47,12 @@ func (w *worker) takeCallback(ch *Channel) *callback {
 }
 
 func (w *worker) putCallback(b *callback) {
-	if len(w.callbacks) >= callbacksKept || b.away || b.seat.Load() != 0 || cap(b.data) > dataKept {
+	if len(w.callbacks) >= callbacksKept || b.away || b.seat.Load() != 0 || b.messages.Large() {
 		return
 	}
-	*b = callback{data: b.data[:0], list: b.list[:0]}
+	*b = callback{messages: b.messages.Emptied()}
 	w.callbacks = append(w.callbacks, b)
 }
-
-// add adds a message.
-func (b *callback) add(m wsock.Message) {
-	b.data = append(b.data, m.Data...)
-	b.list = append(b.list, span{m.Kind, len(b.data)})
-}
-
-func (b *callback) full() bool { return len(b.data) >= batchBytes || len(b.list) >= batchMessages }
 
 // launch runs the callback of the channel.
 func (ch *Channel) launch(c *conn.Conn) { ch.callback.launch(c) }
@@ -163,10 +140,8 @@ func (b *callback) tell() {
 		ch.greet()
 	}
 	if f := ch.events.Message; f != nil {
-		at := 0
-		for _, m := range b.list {
-			f(ch, wsock.Message{Kind: m.kind, Data: b.data[at:m.end:m.end]})
-			at = m.end
+		for i := range b.messages.Len() {
+			f(ch, b.messages.Message(i))
 		}
 	}
 	if b.inflate {
@@ -181,11 +156,7 @@ func (b *callback) tell() {
 func (ch *Channel) enter(lead conn.Lead) bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.phase == channelOver {
-		return false
-	}
-	ch.lead, ch.running = lead, true
-	return true
+	return ch.order.Enter(lead)
 }
 
 // exit ends it, and that of the handler which opened the channel. It reports whether the
@@ -194,19 +165,15 @@ func (ch *Channel) enter(lead conn.Lead) bool {
 func (ch *Channel) exit() (tells bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	ch.lead, ch.running = conn.Lead{}, false
-	tells = ch.phase == channelOver && !ch.parted
-	ch.parted = ch.parted || tells
-	return tells
+	return ch.order.Exit()
 }
 
 // greet calls Open, unless it was called.
 func (ch *Channel) greet() {
 	ch.mu.Lock()
-	was := ch.greeted
-	ch.greeted = true
+	greets := ch.order.Greet()
 	ch.mu.Unlock()
-	if !was && ch.events.Open != nil {
+	if greets && ch.events.Open != nil {
 		ch.events.Open(ch)
 	}
 }
@@ -235,13 +202,9 @@ func (ch *Channel) protect(f func(*Channel)) {
 	returned = true
 }
 
-var inflaters = sync.Pool{New: func() any { return new(wsock.Inflater) }}
-
 // tellInflated decompresses a message that costs too much for the loop.
 func (b *callback) tellInflated(ch *Channel) {
-	z := inflaters.Get().(*wsock.Inflater)
-	m, err := ch.ws.dec.Inflate(z)
-	inflaters.Put(z)
+	m, err := talk.Inflate(&ch.ws.dec)
 	if b.err = err; err == nil && ch.events.Message != nil {
 		ch.events.Message(ch, m)
 	}
@@ -252,8 +215,8 @@ func (b *callback) Detached(*conn.Conn) {
 	ch, srv := b.ch, b.ch.origin.srv
 	b.seat.take(&srv.pool)
 	ch.mu.Lock()
-	left := ch.left
-	ch.left = false
+	left := ch.order.Left
+	ch.order.Left = false
 	ch.mu.Unlock()
 	if !left {
 		b.takeover.begin(srv, http.MethodGet, "channel "+ch.remote)
@@ -280,7 +243,7 @@ func (b *callback) Done(c *conn.Conn) {
 	case c == nil || c.Closing():
 		return // over is called
 	case err != nil:
-		ch.ws.hear(lastWord{err: err})
+		ch.ws.needEnding().HearError(err)
 	case failed:
 		ch.fail(c)
 	}

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -26,18 +27,13 @@ type Channel struct {
 	ws     *webSocket  // nil for HTTP
 	stream *httpStream // nil for a WebSocket
 
-	mu      sync.Mutex
-	value   *any          // of SetValue, which few call
-	lead    conn.Lead     // of the user's code that runs
-	queue   *channelQueue // what waits, nil when nothing does
-	ending  *ending       // nil until that begins, or somebody asks
-	unsent  int           // bytes the connection has not sent, when that was last looked at
-	phase   channelPhase
-	running bool // the handler that opened the channel runs, or a callback
-	left    bool // and has given the lead away
-	greeted bool // Open was called, or is about to be
-	parted  bool // Close was called, or is about to be
-	full    bool // Drained is due when there is room again
+	mu     sync.Mutex
+	value  *any       // of SetValue, which few call
+	order  talk.Order // of the callbacks and, before them, the handler that opened the channel
+	queue  talk.Queue // what waits to be sent; its head is that of the answer
+	ending *ending    // nil until that begins, or somebody asks
+	unsent int        // bytes the connection has not sent, when that was last looked at
+	full   bool       // Drained is due when there is room again
 
 	// The rest is the loop's.
 	opened   bool // the handler that opened the channel is over
@@ -71,15 +67,6 @@ func (ch *Channel) why() wsock.CloseInfo {
 	}
 	return ch.ending.why
 }
-
-type channelPhase uint8
-
-const (
-	channelOpen     channelPhase = iota
-	channelClosing               // nothing more is accepted; what was is sent
-	channelAborting              // nor is that sent
-	channelOver
-)
 
 // Events are the callbacks of a channel; each may be nil. For one channel they are called
 // one at a time and in order: Open first, Close last, each exactly once. They run where
@@ -250,7 +237,7 @@ func (ch *Channel) Done() <-chan struct{} {
 	end := ch.needEnding()
 	if end.done == nil {
 		end.done = make(chan struct{})
-		if ch.phase == channelOver {
+		if ch.order.Phase == talk.Over {
 			close(end.done)
 		}
 	}
@@ -285,15 +272,15 @@ func (ch *Channel) CloseWith(code wsock.CloseCode, reason string) {
 }
 
 func (ch *Channel) closeLocked(code wsock.CloseCode, reason string) {
-	if ch.phase != channelOpen {
+	if ch.order.Phase != talk.Open {
 		return
 	}
 	if !code.Valid() && code != wsock.CloseNoStatus {
 		code = wsock.CloseInternalError
 	}
-	ch.phase = channelClosing
+	ch.order.Phase = talk.Closing
 	ch.needEnding().why = wsock.CloseInfo{Code: code, Reason: reason}
-	ch.wakeSenders()
+	ch.queue.Wake()
 	ch.post()
 }
 
@@ -306,11 +293,11 @@ func (ch *Channel) Abort() {
 
 // abort ends the connection because of err; mu is held.
 func (ch *Channel) abort(err error) {
-	if ch.phase >= channelAborting {
+	if ch.order.Phase >= talk.Aborting {
 		return
 	}
-	ch.phase = channelAborting
-	ch.clearQueue()
+	ch.order.Phase = talk.Aborting
+	ch.queue.Clear()
 	ch.origin.loop.Do(func(*conn.Loop) {
 		if c := ch.conn(); c != nil {
 			c.Abort(err)

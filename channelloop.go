@@ -5,22 +5,16 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
 // What the loop does with channels. Everything here runs on the loop, but for what says
 // that mu is held.
 
-// handOverLimit is how much a connection is given to send at a time; the rest of a queue
-// waits in the channel.
-const handOverLimit = 256 << 10
-
 // share is how much of the queue the connection has at most.
 func (ch *Channel) share() int {
-	if ch.opts.Overflow == OverflowDropOldest {
-		return min(handOverLimit, max(1, ch.opts.HighWater/2)) // the rest can be dropped
-	}
-	return handOverLimit
+	return talk.Share(ch.opts.HighWater, ch.opts.Overflow == OverflowDropOldest)
 }
 
 // conn returns the connection as long as it is the channel's, else nil.
@@ -49,8 +43,7 @@ func (ch *Channel) write(c *conn.Conn, m wsock.Message, last bool) {
 // look is called when something was queued, or the channel is to be closed.
 func (ch *Channel) look(*conn.Loop) {
 	ch.mu.Lock()
-	ch.queue.posted = false
-	ch.freeQueue()
+	ch.queue.Looked()
 	ch.mu.Unlock()
 	if c := ch.conn(); c != nil && !c.Closing() {
 		ch.handOver(c)
@@ -61,22 +54,15 @@ func (ch *Channel) look(*conn.Loop) {
 // of it comes the end, if that is wanted.
 func (ch *Channel) handOver(c *conn.Conn) {
 	ch.mu.Lock()
-	if b := ch.queue; !b.empty() {
-		c.Write(b.head)
-		b.head = nil
-		for share := ch.share(); len(b.pending) > 0 && c.Queued() < share; {
-			c.Write(b.take())
-		}
-	}
+	ch.queue.HandOver(c, ch.share())
 	ch.unsent = c.Queued()
 	room := ch.full && ch.queued() <= ch.opts.LowWater
 	if room {
 		ch.full = false
-		ch.wakeSenders()
+		ch.queue.Wake()
 	}
-	ch.freeQueue()
-	ends := ch.phase == channelClosing && ch.queue.empty()
-	room = room && ch.phase == channelOpen
+	ends := ch.order.Phase == talk.Closing && ch.queue.Empty()
+	room = room && ch.order.Phase == talk.Open
 	ch.mu.Unlock()
 	switch {
 	case ends && ch.opened:
@@ -143,7 +129,7 @@ func (ch *Channel) goOn(c *conn.Conn) {
 // fail ends a channel whose callback has failed, or the handler that opened it.
 func (ch *Channel) fail(c *conn.Conn) {
 	if ch.ws != nil {
-		ch.ws.hear(lastWord{err: errCallback})
+		ch.ws.needEnding().HearError(errCallback)
 		return
 	}
 	ch.failStream(c)
@@ -166,21 +152,20 @@ func (ch *Channel) over(why wsock.CloseInfo) {
 		ch.groups.members.remove(ch)
 	}
 	ch.mu.Lock()
-	ch.phase, ch.unsent = channelOver, 0
-	ch.clearQueue()
+	parts := ch.order.End() // otherwise who runs does, as the loop may not be there any more
+	ch.unsent = 0
+	ch.queue.Clear()
 	end := ch.needEnding()
 	end.why = why
 	if end.done != nil {
 		close(end.done)
 	}
-	tells := !ch.running && !ch.parted // otherwise who runs does, as the loop may not be there any more
-	ch.parted = ch.parted || tells
-	silent := ch.events.Close == nil && (ch.greeted || ch.events.Open == nil)
+	silent := ch.events.Close == nil && (ch.order.Greeted() || ch.events.Open == nil)
 	ch.mu.Unlock()
 	if ch.callback == nil {
 		ch.release()
 	}
-	if tells && !silent {
+	if parts && !silent {
 		b := ch.origin.takeCallback(ch)
 		b.last = true
 		b.launch(nil)
@@ -204,28 +189,15 @@ func (ch *Channel) release() {
 func (ch *Channel) info(err error) wsock.CloseInfo {
 	err, local := causeOf(err)
 	ch.mu.Lock()
-	why, phase := ch.why(), ch.phase
+	why, phase := ch.why(), ch.order.Phase
 	ch.mu.Unlock()
 	if why.Err == errOverflow {
 		return why
 	}
 	if ch.ws != nil {
-		s := ch.ws
-		end := s.needEnding()
-		lost := !end.closing.Done()
-		end.closing.Lost(err)
-		info := end.closing.Info()
-		switch {
-		case lost && end.last != nil && end.last.err == nil:
-			// Its Close has come all the same (RFC 6455, section 7.1.5), but no answer
-			// went back.
-			info.Code, info.Reason = end.last.close.Code, string(end.last.close.Data)
-		case lost && local:
-			info.Remote = false
-		}
-		return info
+		return ch.ws.needEnding().Lost(err, local)
 	}
-	if phase == channelClosing && err == nil {
+	if phase == talk.Closing && err == nil {
 		why.Clean = why.Err == nil
 		return why
 	}

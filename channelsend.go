@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -55,45 +56,26 @@ func (ch *Channel) endAfter(err error, last bool) error {
 	return err
 }
 
-// compressor has what it takes to compress a message.
-type compressor struct {
-	z     wsock.Deflater
-	frame []byte
-}
-
-// compressors are for those who send: neither the loop nor anybody who wants the mutex
-// of a channel should wait until something long is compressed.
-var compressors = sync.Pool{New: func() any { return new(compressor) }}
-
-const frameKept = 256 << 10
-
-func (z *compressor) free() {
-	if cap(z.frame) > frameKept {
-		z.frame = nil
-	}
-	compressors.Put(z)
-}
-
 // sendCompressed is send for a message that is worth being compressed.
 func (ch *Channel) sendCompressed(ctx context.Context, m wsock.Message, overflow Overflow, last bool) error {
-	z := compressors.Get().(*compressor)
-	defer z.free()
+	z := talk.TakeCompressor()
+	defer z.Free()
 	if ch.ws.takesOver() {
 		return ch.sendInTurn(ctx, len(m.Data), overflow, last, func() ([]byte, bool) {
-			z.frame = ch.ws.enc.AppendMessage(z.frame[:0], m, &z.z, wsock.Mask{})
-			return z.frame, false
+			z.Frame = ch.ws.enc.AppendMessage(z.Frame[:0], m, &z.Deflater, wsock.Mask{})
+			return z.Frame, false
 		})
 	}
 	if ch.closed() {
 		return ErrChannelClosed
 	}
-	z.frame = ch.ws.enc.AppendMessage(z.frame[:0], m, &z.z, wsock.Mask{}) // which nothing depends on
+	z.Frame = ch.ws.enc.AppendMessage(z.Frame[:0], m, &z.Deflater, wsock.Mask{}) // which nothing depends on
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if err := ch.admit(ctx, len(z.frame), overflow); err != nil {
+	if err := ch.admit(ctx, len(z.Frame), overflow); err != nil {
 		return err
 	}
-	return ch.endAfter(ch.enqueueFrame(z.frame, false), last)
+	return ch.endAfter(ch.enqueueFrame(z.Frame, false), last)
 }
 
 // sendInTurn queues a frame that depends on those before it: it is made when there is
@@ -110,7 +92,7 @@ func (ch *Channel) sendInTurn(ctx context.Context, n int, overflow Overflow, las
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	extra.coming -= n
-	if ch.phase != channelOpen {
+	if ch.order.Phase != talk.Open {
 		return ErrChannelClosed
 	}
 	return ch.endAfter(ch.enqueueFrame(b, shared), last)
@@ -129,15 +111,12 @@ func (ch *Channel) reserve(ctx context.Context, n int, overflow Overflow) error 
 func (ch *Channel) closed() bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.phase != channelOpen
+	return ch.order.Phase != talk.Open
 }
 
 // queued returns how much waits to be sent.
 func (ch *Channel) queued() int {
-	n := ch.unsent
-	if ch.queue != nil {
-		n += ch.queue.waiting
-	}
+	n := ch.unsent + ch.queue.Waiting()
 	if ch.ws != nil && ch.ws.extra != nil {
 		n += ch.ws.extra.coming
 	}
@@ -147,7 +126,7 @@ func (ch *Channel) queued() int {
 // admit waits for room for n bytes, or makes it, or says why there is none.
 func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
 	for {
-		if ch.phase != channelOpen {
+		if ch.order.Phase != talk.Open {
 			return ErrChannelClosed
 		}
 		if queued := ch.queued(); queued == 0 || queued+n <= ch.opts.HighWater {
@@ -160,10 +139,10 @@ func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
 				return err
 			}
 		case overflow == OverflowDropOldest && (ch.ws == nil || !ch.ws.takesOver()):
-			if ch.queue.pieces() == 0 {
+			if ch.queue.Pieces() == 0 {
 				return nil
 			}
-			ch.queue.take()
+			ch.queue.Drop()
 		case overflow == OverflowClose:
 			ch.needEnding().why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
 			ch.abort(errOverflow)
@@ -176,13 +155,9 @@ func (ch *Channel) admit(ctx context.Context, n int, overflow Overflow) error {
 
 // await waits, without mu, until there is room or the channel is over.
 func (ch *Channel) await(ctx context.Context) error {
-	b := ch.needQueue()
-	if b.room == nil {
-		b.room = make(chan struct{})
-	}
-	room, lead := b.room, ch.lead
+	room, lead := ch.queue.Room(), ch.order.Lead
 	if lead.Hold() {
-		ch.left = true
+		ch.order.Left = true
 		lead.Leave() // the loop makes the room
 	}
 	ch.mu.Unlock()
@@ -198,14 +173,14 @@ func (ch *Channel) await(ctx context.Context) error {
 // direct reports whether the caller leads the loop and nothing is to be sent before
 // what it has: then it holds the lead, and c is the connection, or nil if that is over.
 func (ch *Channel) direct() (c *conn.Conn, held bool) {
-	if !ch.queue.empty() || !ch.lead.Hold() {
+	if !ch.queue.Empty() || !ch.order.Lead.Hold() {
 		return nil, false
 	}
 	if c = ch.conn(); c == nil || c.Closing() {
 		return nil, true
 	}
 	if c.Queued() >= ch.share() {
-		ch.lead.Continue()
+		ch.order.Lead.Continue()
 		return nil, false
 	}
 	return c, true
@@ -214,12 +189,12 @@ func (ch *Channel) direct() (c *conn.Conn, held bool) {
 // wrote ends what direct has begun.
 func (ch *Channel) wrote(c *conn.Conn) error {
 	if c == nil {
-		ch.lead.Continue()
+		ch.order.Lead.Continue()
 		return ErrChannelClosed
 	}
 	ch.unsent = c.Queued()
 	ch.full = ch.full || ch.queued() > ch.opts.HighWater
-	ch.lead.Continue()
+	ch.order.Lead.Continue()
 	return nil
 }
 
@@ -233,7 +208,7 @@ func (ch *Channel) enqueue(m wsock.Message, last bool) error {
 		return ch.wrote(c)
 	}
 	if ch.stream != nil && !ch.stream.headSent {
-		ch.needQueue().head = ch.stream.appendHeadFor(nil, ch.origin.srv, m, last)
+		ch.queue.SetHead(ch.stream.appendHeadFor(nil, ch.origin.srv, m, last))
 	}
 	b := ch.encode(make([]byte, 0, ch.size(len(m.Data))), m, last)
 	if len(b) > 0 {
@@ -261,19 +236,23 @@ func (ch *Channel) enqueueFrame(frame []byte, shared bool) error {
 
 // wait adds what the connection is to be given later.
 func (ch *Channel) wait(b []byte) {
-	ch.needQueue().add(b)
+	ch.queue.Add(b)
 	ch.full = ch.full || ch.queued() > ch.opts.HighWater
 }
 
-// frameRoom is more than a frame or a chunk has around its data.
-const frameRoom = 32
+// post has the loop look at the queue.
+func (ch *Channel) post() {
+	if !ch.queue.Posted() {
+		ch.queue.Post(ch.origin.loop, ch.look)
+	}
+}
 
 // size returns about how many bytes a message with n bytes of data takes.
 func (ch *Channel) size(n int) int {
 	if ch.stream != nil {
 		n += ch.stream.headLength(ch.origin.srv)
 	}
-	return n + frameRoom
+	return n + talk.FrameRoom
 }
 
 // encode appends m as it goes over the connection.
@@ -310,9 +289,9 @@ func PrepareEvent(e ServerEvent) *Prepared {
 func prepare(m wsock.Message, event func() []byte) *Prepared {
 	var z *wsock.Deflater
 	if len(m.Data) >= wsock.DefaultThreshold {
-		c := compressors.Get().(*compressor)
-		defer c.free()
-		z = &c.z
+		c := talk.TakeCompressor()
+		defer c.Free()
+		z = &c.Deflater
 	}
 	return &Prepared{m, wsock.Prepare(m, z), sync.OnceValue(event)}
 }

@@ -3,6 +3,7 @@ package ringkit
 import (
 	"sync/atomic"
 
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -73,5 +74,5 @@ func (ch *Channel) releaseEncoder() {
 func (ch *Channel) isOver() bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	return ch.phase == channelOver
+	return ch.order.Phase == talk.Over
 }

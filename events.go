@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -83,7 +84,7 @@ func (ch *Channel) StartEvents() {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	s := ch.stream
-	if s == nil || s.events || s.headSent || ch.phase != channelOpen {
+	if s == nil || s.events || s.headSent || ch.order.Phase != talk.Open {
 		return
 	}
 	s.events = true

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -223,7 +224,7 @@ func (ch *Channel) tellNow(p *Prepared) bool {
 	}
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.phase != channelOpen || !ch.queue.empty() || c.Queued()+len(p.m.Data) > min(ch.opts.HighWater, handOverLimit)/2 {
+	if ch.order.Phase != talk.Open || !ch.queue.Empty() || c.Queued()+len(p.m.Data) > min(ch.opts.HighWater, talk.HandOver)/2 {
 		return false
 	}
 	c.Write(ch.ws.enc.Frame(p.frames))

@@ -225,7 +225,7 @@ func newChannel(o *origin, h conn.Handle, opts *ChannelOptions, events Events, h
 			ch.ws.extra = &wsExtra{protocol: hs.protocol, received: received, sent: sent}
 		}
 	}
-	ch.origin, ch.handle, ch.events, ch.opts, ch.running = o, h, events, opts.resolved(o.srv), true
+	ch.origin, ch.handle, ch.events, ch.opts = o, h, events, opts.resolved(o.srv)
 	return ch
 }
 
@@ -255,7 +255,8 @@ func (w *responseWriter) openChannel(opts *ChannelOptions, events Events, hs *ws
 		w.begin(http.StatusOK)
 	}
 	ch := newChannel(c.origin, c.handle, opts, events, hs)
-	ch.remote, ch.lead = strings.Clone(c.request.RemoteAddr), c.lead
+	ch.remote = strings.Clone(c.request.RemoteAddr)
+	ch.order.Enter(c.lead)
 	ch.route = routeOfChannel(c.path)
 	if !hs.is {
 		ch.stream = &httpStream{
@@ -279,7 +280,8 @@ func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandsh
 		return nil, fmt.Errorf("%w: its event loop stands still", ErrNoChannel)
 	}
 	ch := newChannel(n.origin, n.handle, opts, events, hs)
-	ch.remote, ch.lead = x.RemoteAddr(), n.lead
+	ch.remote = x.RemoteAddr()
+	ch.order.Enter(n.lead)
 	ch.route = routeOfChannel(s.req.RawPath())
 	if !hs.is {
 		ch.stream = &httpStream{
@@ -297,7 +299,7 @@ func (x *Exchange) openChannel(opts *ChannelOptions, events Events, hs *wsHandsh
 func (ch *Channel) attach(s *session, lead conn.Lead, hs *wsHandshake, lines []byte) {
 	if !lead.Hold() {
 		if hs.is {
-			ch.needQueue().head = hs.appendHead(nil, ch.origin.srv, lines)
+			ch.queue.SetHead(hs.appendHead(nil, ch.origin.srv, lines))
 		}
 		if !ch.origin.loop.Do(func(*conn.Loop) { ch.attached(s) }) {
 			ch.over(ch.info(errGone)) // the loop has ended: who runs the handler calls Close

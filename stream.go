@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -133,7 +134,7 @@ func (ch *Channel) setStreamDeadline(c *conn.Conn) {
 	if h := ch.opts.Heartbeat; h > 0 && s.events {
 		next = s.sent + int64(h)
 	}
-	open := ch.phase == channelOpen
+	open := ch.order.Phase == talk.Open
 	ch.mu.Unlock()
 	if next == 0 || !open {
 		c.SetDeadline(0)
@@ -145,7 +146,7 @@ func (ch *Channel) setStreamDeadline(c *conn.Conn) {
 // failStream ends an answer that cannot be completed.
 func (ch *Channel) failStream(c *conn.Conn) {
 	ch.mu.Lock()
-	if ch.phase <= channelClosing && !ch.stream.complete {
+	if ch.order.Phase <= talk.Closing && !ch.stream.complete {
 		ch.stopSending()
 		ch.stream.broken = true
 		ch.needEnding().why = wsock.CloseInfo{Code: wsock.CloseInternalError, Err: errCallback}
@@ -244,7 +245,7 @@ func (sc *streamConn) Timeout(c *conn.Conn) {
 	ch := (*Channel)(sc)
 	s, now := ch.stream, c.Loop().Now()
 	ch.mu.Lock()
-	open := ch.phase == channelOpen
+	open := ch.order.Phase == talk.Open
 	switch {
 	case open && !s.headSent && ch.opts.PollTimeout > 0 && now-s.began >= int64(ch.opts.PollTimeout):
 		s.status = http.StatusNoContent
@@ -252,7 +253,7 @@ func (sc *streamConn) Timeout(c *conn.Conn) {
 		ch.needEnding().why.Err = ErrPollTimeout
 	case open && s.events && now-s.sent >= int64(ch.opts.Heartbeat):
 		s.sent = now
-		if ch.queue.empty() && c.Queued() == 0 {
+		if ch.queue.Empty() && c.Queued() == 0 {
 			c.Write(s.append(nil, ch, Text(":\n\n"), false))
 		}
 	}

@@ -1,12 +1,12 @@
 package ringkit
 
 import (
-	"bytes"
 	"io"
 	"sync"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -15,9 +15,9 @@ import (
 type webSocket struct {
 	dec   wsock.Decoder
 	enc   wsock.Encoder
-	heard int64     // when something was received last, on the loop's clock
-	end   *wsEnding // nil until that begins
-	extra *wsExtra  // nil for most
+	since int64        // when something was received last, on the loop's clock
+	end   *talk.Ending // nil until that begins
+	extra *wsExtra     // nil for most
 }
 
 // socketChannel is a channel that is a WebSocket, in one piece: there are many of them that
@@ -38,29 +38,29 @@ type wsExtra struct {
 	received, sent int
 }
 
-// wsEnding is how a WebSocket ends.
-type wsEnding struct {
-	closing wsock.Closing
-	last    *lastWord // nothing is read behind it
-}
-
 // needEnding returns what is known of the end, to be changed.
-func (s *webSocket) needEnding() *wsEnding {
+func (s *webSocket) needEnding() *talk.Ending {
 	if s.end == nil {
-		s.end = new(wsEnding)
+		s.end = new(talk.Ending)
 	}
 	return s.end
 }
 
 // open reports whether no Close has been sent.
-func (s *webSocket) open() bool { return s.end == nil || s.end.closing.Open() }
+func (s *webSocket) open() bool { return s.end == nil || s.end.Closing.Open() }
 
-// last returns the last word, nil before that.
-func (s *webSocket) last() *lastWord {
+// heard returns the last word, an error or the peer's Close, behind which nothing is read.
+func (s *webSocket) heard() (err error, heard bool) {
 	if s.end == nil {
-		return nil
+		return nil, false
 	}
-	return s.end.last
+	return s.end.Heard()
+}
+
+// ended reports whether there was one.
+func (s *webSocket) ended() bool {
+	_, heard := s.heard()
+	return heard
 }
 
 // protocol returns the subprotocol.
@@ -71,95 +71,16 @@ func (s *webSocket) protocol() string {
 	return s.extra.protocol
 }
 
-// lastWord is what ends a WebSocket as soon as no callback runs: the peer's Close, or what
-// is wrong.
-type lastWord struct {
-	close wsock.Event
-	err   error // nil for a Close, io.EOF if the peer ended the transport without one
-}
-
-// hear notes the last word, of which the first counts.
-func (s *webSocket) hear(word lastWord) {
-	if end := s.needEnding(); end.last == nil {
-		end.last = &word
-	}
-}
-
 // takesOver reports whether messages are compressed with reference to those before.
 func (s *webSocket) takesOver() bool {
 	agreed := s.enc.Agreed()
 	return agreed.Enabled && !agreed.ServerNoTakeover
 }
 
-// inflateInline is up to where the loop decompresses messages itself.
-const inflateInline = 4 << 10
-
-// wsConfig returns what decoders with the given limit have in common on this loop.
-func (w *worker) wsConfig(maxMessage int) *wsock.Config {
-	conf := w.wsConfigs[maxMessage]
-	if conf == nil {
-		if w.wsConfigs == nil {
-			w.wsConfigs = make(map[int]*wsock.Config)
-		}
-		conf = &wsock.Config{MaxMessage: maxMessage, Buffers: &w.messages, Inline: inflateInline}
-		w.wsConfigs[maxMessage] = conf
-	}
-	return conf
-}
-
-// messageBuffers lends memory to messages that come in parts, or compressed.
-type messageBuffers struct{ small, large bufferPool }
-
-// bufferPool has buffers of one size.
-type bufferPool [][]byte
-
-const (
-	smallBuffer        = 2 << 10
-	largeBuffer        = 16 << 10
-	messageBuffersKept = 64 // of each size
-)
-
-// Take implements wsock.Buffers.
-func (p *messageBuffers) Take(n int) []byte {
-	switch {
-	case n <= smallBuffer:
-		return p.small.take(smallBuffer)
-	case n <= largeBuffer:
-		return p.large.take(largeBuffer)
-	}
-	return make([]byte, 0, n)
-}
-
-// Put implements wsock.Buffers.
-func (p *messageBuffers) Put(b []byte) {
-	switch cap(b) {
-	case smallBuffer:
-		p.small.put(b)
-	case largeBuffer:
-		p.large.put(b)
-	}
-}
-
-func (p *bufferPool) take(size int) []byte {
-	last := len(*p) - 1
-	if last < 0 {
-		return make([]byte, 0, size)
-	}
-	b := (*p)[last]
-	*p = (*p)[:last]
-	return b
-}
-
-func (p *bufferPool) put(b []byte) {
-	if len(*p) < messageBuffersKept {
-		*p = append(*p, b[:0])
-	}
-}
-
 // prepareWebSocket has frames read.
 func (ch *Channel) prepareWebSocket(c *conn.Conn) {
-	ch.ws.dec.Init(ch.origin.wsConfig(ch.opts.MaxMessageBytes), ch.ws.enc.Agreed())
-	ch.ws.heard = ch.origin.loop.Now()
+	ch.ws.dec.Init(ch.origin.decoders.Config(ch.opts.MaxMessageBytes), ch.ws.enc.Agreed())
+	ch.ws.since = ch.origin.loop.Now()
 	c.SetProtocol((*webSocketConn)(ch))
 	ch.listen(c)
 }
@@ -186,8 +107,8 @@ func (wc *webSocketConn) Open(*conn.Conn) {}
 func (wc *webSocketConn) Data(c *conn.Conn, in []byte) int {
 	ch := (*Channel)(wc)
 	s := ch.ws
-	s.heard, ch.pinged = c.Loop().Now(), false
-	if s.last() != nil {
+	s.since, ch.pinged = c.Loop().Now(), false
+	if s.ended() {
 		return len(in)
 	}
 	used, batch := ch.decode(c, in)
@@ -197,7 +118,7 @@ func (wc *webSocketConn) Data(c *conn.Conn, in []byte) int {
 		return used
 	}
 	if c.AtEOF() && used == len(in) {
-		s.hear(lastWord{err: io.EOF})
+		s.needEnding().HearError(io.EOF)
 	}
 	ch.goOn(c)
 	return used
@@ -207,11 +128,11 @@ func (wc *webSocketConn) Data(c *conn.Conn, in []byte) int {
 // told in one go.
 func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 	s := ch.ws
-	for batch == nil || !batch.full() {
+	for batch == nil || !batch.messages.Full() {
 		ev, n, err := s.dec.Next(in[used:])
 		used += n
 		if err != nil {
-			s.hear(lastWord{err: err})
+			s.needEnding().HearError(err)
 			return len(in), batch
 		}
 		switch ev.Op {
@@ -226,16 +147,15 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 				batch.inflate = true
 				return used, batch
 			}
-			batch.add(ev.Message())
+			batch.messages.Add(ev.Message())
 		case wsock.Ping:
 			// One of several Pings may go without an answer (RFC 6455, section
 			// 5.5.3): who does not read gets none.
-			if s.open() && c.Queued() < handOverLimit {
-				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+frameRoom), ev.Data, wsock.Mask{}))
+			if s.open() && c.Queued() < talk.HandOver {
+				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+talk.FrameRoom), ev.Data, wsock.Mask{}))
 			}
 		case wsock.Close:
-			ev.Data = bytes.Clone(ev.Data)
-			s.hear(lastWord{close: ev})
+			s.needEnding().HearClose(ev)
 			return len(in), batch
 		}
 	}
@@ -244,12 +164,12 @@ func (ch *Channel) decode(c *conn.Conn, in []byte) (used int, batch *callback) {
 
 // goOn is called when no callback runs.
 func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
-	if s.last() == nil && c.AtEOF() && c.Buffered() == 0 {
-		s.hear(lastWord{err: io.EOF})
+	if !s.ended() && c.AtEOF() && c.Buffered() == 0 {
+		s.needEnding().HearError(io.EOF)
 	}
-	switch last := s.last(); {
-	case last == nil:
-	case last.err != nil:
+	switch err, heard := s.heard(); {
+	case !heard:
+	case err != nil:
 		ch.finish(c)
 	default: // what was sent before goes out, and then the answer
 		ch.mu.Lock()
@@ -261,29 +181,19 @@ func (s *webSocket) goOn(ch *Channel, c *conn.Conn) {
 
 // stopSending ends sending: nothing comes behind a Close. mu is held.
 func (ch *Channel) stopSending() {
-	if ch.phase == channelOpen {
-		ch.phase = channelClosing
+	if ch.order.Phase == talk.Open {
+		ch.order.Phase = talk.Closing
 	}
-	ch.wakeSenders()
+	ch.queue.Wake()
 }
 
 // finish ends a WebSocket after the last word, when no callback runs.
 func (ch *Channel) finish(c *conn.Conn) {
-	end := ch.ws.end
-	buf := c.Reserve(wsock.MaxControl + frameRoom)
-	switch err := end.last.err; err {
-	case nil:
-		buf = end.closing.Received(buf, &end.last.close, wsock.Mask{})
-	case io.EOF:
-		end.closing.Lost(err)
-	default:
-		buf = end.closing.Fail(buf, err, wsock.Mask{})
-	}
-	c.Commit(buf)
+	c.Commit(ch.ws.end.Answer(c.Reserve(wsock.MaxControl+talk.FrameRoom), wsock.Mask{}))
 	info := ch.info(nil)
 	c.SetProtocol(ch.origin)
 	c.State = nil
-	if err := end.last.err; err != nil && err != io.EOF {
+	if err, _ := ch.ws.heard(); err != nil && err != io.EOF {
 		ch.origin.ends(c, err)
 	}
 	c.CloseLingering() // what the peer still sends must not destroy the Close
@@ -310,11 +220,11 @@ func (wc *webSocketConn) Drained(c *conn.Conn) {
 func (wc *webSocketConn) Timeout(c *conn.Conn) {
 	ch := (*Channel)(wc)
 	s := ch.ws
-	silent := time.Duration(c.Loop().Now() - s.heard)
+	silent := time.Duration(c.Loop().Now() - s.since)
 	switch {
 	case !s.open() && c.Queued() == 0:
 		c.Abort(errCloseTimeout)
-	case ch.callback != nil || c.Held() || c.Queued() > 0 || s.last() != nil:
+	case ch.callback != nil || c.Held() || c.Queued() > 0 || s.ended():
 		// It is this side that does not listen; or the peer is to take what it was
 		// sent before, which is limited by itself.
 		ch.pinged = false
@@ -323,7 +233,7 @@ func (wc *webSocketConn) Timeout(c *conn.Conn) {
 		c.Abort(errPongTimeout)
 	case silent >= ch.opts.PingInterval:
 		ch.pinged = true
-		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+frameRoom), nil, wsock.Mask{}))
+		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+talk.FrameRoom), nil, wsock.Mask{}))
 		c.SetDeadline(ch.opts.PongWait)
 	default:
 		c.SetDeadline(ch.opts.PingInterval - silent)
@@ -341,7 +251,7 @@ func (ch *Channel) end(c *conn.Conn) {
 	switch {
 	case s == nil:
 		ch.endStream(c)
-	case s.last() != nil:
+	case s.ended():
 		if ch.callback == nil {
 			ch.finish(c)
 		}
@@ -349,7 +259,7 @@ func (ch *Channel) end(c *conn.Conn) {
 		ch.mu.Lock()
 		why := ch.why()
 		ch.mu.Unlock()
-		c.Commit(s.needEnding().closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, wsock.Mask{}))
+		c.Commit(s.needEnding().Closing.Close(c.Reserve(wsock.MaxControl+talk.FrameRoom), why.Code, why.Reason, wsock.Mask{}))
 		c.SetDeadline(ch.opts.CloseWait)
 		if ch.held {
 			ch.held = false

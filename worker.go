@@ -13,7 +13,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
-	"github.com/ringkit/ringkit/wsock"
+	"github.com/ringkit/ringkit/internal/talk"
 )
 
 const (
@@ -48,8 +48,7 @@ type worker struct {
 	addrs     []addresses
 	count     Counters // but for those of the loop
 	callbacks []*callback
-	wsConfigs map[int]*wsock.Config // by limit
-	messages  messageBuffers
+	decoders  talk.Decoders
 	lastSeen  lastSeen
 	draining  bool // Shutdown has begun
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 )
 
 // worker is one of the loops of a transport.
@@ -29,7 +30,7 @@ func (t *Transport) startLoops() error {
 		}
 	}
 	for _, l := range loops {
-		t.workers = append(t.workers, &worker{t: t, loop: l})
+		t.workers = append(t.workers, &worker{t: t, loop: l, ws: wsSpares{decoders: talk.Decoders{Client: true}}})
 		if t.own && !t.hooks.byHand {
 			go l.Run()
 		}

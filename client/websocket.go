@@ -8,6 +8,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
@@ -26,23 +27,15 @@ type WebSocket struct {
 	head   []byte // of the response
 	proto  string
 
-	mu      sync.Mutex
-	value   any
-	lead    conn.Lead // of the user's code that runs
-	phase   wsPhase
-	running bool          // a callback does
-	greeted bool          // Open was called, or is about to be
-	parted  bool          // Close was called, or is about to be
-	posted  bool          // task is on its way
-	full    bool          // Drained is due when there is room again
-	pending [][]byte      // what the connection has not taken yet
-	waiting int           // what it counts for, see pieceCost
-	coming  int           // bytes of messages that are being compressed
-	unsent  int           // bytes the connection has not sent, when that was last looked at
-	room    chan struct{} // closed when there is room, nil when nobody waits
-	done    chan struct{} // closed when it is over, nil when nobody asked
-	why     wsock.CloseInfo
-	task    conn.Task
+	mu     sync.Mutex
+	value  any
+	order  talk.Order    // of the callbacks
+	queue  talk.Queue    // what waits to be sent
+	full   bool          // Drained is due when there is room again
+	coming int           // bytes of messages that are being compressed
+	unsent int           // bytes the connection has not sent, when that was last looked at
+	done   chan struct{} // closed when it is over, nil when nobody asked
+	why    wsock.CloseInfo
 
 	// enc changes, with encoding held, only if the context is taken over. encoding is
 	// locked before mu.
@@ -51,25 +44,15 @@ type WebSocket struct {
 	agreed   wsock.Compression
 
 	// The rest is the loop's, but for dec while a callback decompresses.
-	dec     wsock.Decoder
-	closing wsock.Closing
-	heard   int64     // when something was received last, on the loop's clock
-	last    *lastWord // nothing is read behind it
-	call    *wsCall   // that runs, or is about to
-	pinged  bool      // a Ping waits for a sign of life
-	drain   bool      // Drained is to be called
-	held    bool      // by Pause
-	ended   bool      // Close was called, or is about to be
+	dec    wsock.Decoder
+	ending talk.Ending
+	heard  int64   // when something was received last, on the loop's clock
+	call   *wsCall // that runs, or is about to
+	pinged bool    // a Ping waits for a sign of life
+	drain  bool    // Drained is to be called
+	held   bool    // by Pause
+	ended  bool    // Close was called, or is about to be
 }
-
-type wsPhase uint8
-
-const (
-	wsOpen     wsPhase = iota
-	wsClosing          // nothing more is accepted; what was is sent
-	wsAborting         // nor is that sent
-	wsOver
-)
 
 // Events are the callbacks of a WebSocket; each may be nil. They are called one at a time
 // and in order: Open first, Close last, each exactly once. They run on the event loop,
@@ -148,7 +131,7 @@ func (ws *WebSocket) Done() <-chan struct{} {
 	defer ws.mu.Unlock()
 	if ws.done == nil {
 		ws.done = make(chan struct{})
-		if ws.phase == wsOver {
+		if ws.order.Phase == talk.Over {
 			close(ws.done)
 		}
 	}
@@ -179,15 +162,15 @@ func (ws *WebSocket) Close() { ws.CloseWith(wsock.CloseNormal, "") }
 func (ws *WebSocket) CloseWith(code wsock.CloseCode, reason string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if ws.phase != wsOpen {
+	if ws.order.Phase != talk.Open {
 		return
 	}
 	if !code.Valid() && code != wsock.CloseNoStatus {
 		code = wsock.CloseInternalError
 	}
-	ws.phase = wsClosing
+	ws.order.Phase = talk.Closing
 	ws.why = wsock.CloseInfo{Code: code, Reason: reason}
-	ws.wakeSenders()
+	ws.queue.Wake()
 	ws.post()
 }
 
@@ -200,12 +183,11 @@ func (ws *WebSocket) Abort() {
 
 // abort ends the connection because of err; mu is held.
 func (ws *WebSocket) abort(err error) {
-	if ws.phase >= wsAborting {
+	if ws.order.Phase >= talk.Aborting {
 		return
 	}
-	ws.phase = wsAborting
-	ws.pending, ws.waiting = nil, 0
-	ws.wakeSenders()
+	ws.order.Phase = talk.Aborting
+	ws.queue.Clear()
 	ws.w.loop.Do(func(*conn.Loop) {
 		if c := ws.conn(); c != nil {
 			c.Abort(err)

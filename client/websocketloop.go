@@ -1,42 +1,27 @@
 package client
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/internal/mapped"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
 
 // What the loop does with WebSockets. Everything here runs on the loop, but for what says
 // that mu is held.
 
-// handOverLimit is how much a connection is given to send at a time; the rest of a queue
-// waits in the WebSocket.
-const handOverLimit = 256 << 10
-
-// inflateInline is up to where the loop decompresses messages itself.
-const inflateInline = 4 << 10
-
 // endWait is how long a server has to end the connection after the closing handshake,
 // which it should do first (RFC 6455, section 7.1.1).
 const endWait = 2 * time.Second
 
-// lastWord is what ends a WebSocket as soon as no callback runs: the server's Close, or
-// what is wrong.
-type lastWord struct {
-	close wsock.Event
-	err   error // nil for a Close, io.EOF if the server ended the transport without one
-}
-
-// hear notes the last word, of which the first counts.
-func (ws *WebSocket) hear(word lastWord) {
-	if ws.last == nil {
-		ws.last = &word
-	}
+// heardLast reports whether the last word has been heard.
+func (ws *WebSocket) heardLast() bool {
+	_, heard := ws.ending.Heard()
+	return heard
 }
 
 // takesOver reports whether messages are compressed with reference to those before.
@@ -44,10 +29,7 @@ func (ws *WebSocket) takesOver() bool { return ws.agreed.Enabled && !ws.agreed.C
 
 // share is how much of the queue the connection has at most.
 func (ws *WebSocket) share() int {
-	if ws.opts.Overflow == OverflowDropOldest {
-		return min(handOverLimit, max(1, ws.opts.HighWater/2)) // the rest can be dropped
-	}
-	return handOverLimit
+	return talk.Share(ws.opts.HighWater, ws.opts.Overflow == OverflowDropOldest)
 }
 
 // conn returns the connection as long as it is the WebSocket's, else nil.
@@ -65,7 +47,7 @@ func (ws *WebSocket) begin(l *link, protocol string, agreed wsock.Compression) {
 	ws.w, ws.link, ws.handle = l.w, l, c.Handle()
 	ws.head, ws.proto, ws.agreed = l.r.resp.Head(), protocol, agreed
 	ws.enc.Init(true, agreed)
-	ws.dec.Init(l.w.ws.config(ws.opts.MaxMessageBytes), agreed)
+	ws.dec.Init(l.w.ws.decoders.Config(ws.opts.MaxMessageBytes), agreed)
 	ws.heard = l.w.loop.Now()
 	c.State = (*wsConn)(ws)
 	c.SetProtocol((*wsConn)(ws))
@@ -79,7 +61,7 @@ func (ws *WebSocket) begin(l *link, protocol string, agreed wsock.Compression) {
 
 // write appends a message to what c has to send; mu is held.
 func (ws *WebSocket) write(c *conn.Conn, m wsock.Message) {
-	if n := len(m.Data) + frameRoom; n <= mapped.MaxBlock/2 {
+	if n := len(m.Data) + talk.FrameRoom; n <= mapped.MaxBlock/2 {
 		c.Commit(wsock.AppendMessage(c.Reserve(n), m, newMask()))
 	} else {
 		c.Write(wsock.AppendMessage(nil, m, newMask()))
@@ -89,7 +71,7 @@ func (ws *WebSocket) write(c *conn.Conn, m wsock.Message) {
 // look is called when something was queued, or the WebSocket is to be closed.
 func (ws *WebSocket) look(*conn.Loop) {
 	ws.mu.Lock()
-	ws.posted = false
+	ws.queue.Looked()
 	ws.mu.Unlock()
 	if c := ws.conn(); c != nil && !c.Closing() {
 		ws.handOver(c)
@@ -100,17 +82,15 @@ func (ws *WebSocket) look(*conn.Loop) {
 // of it comes the end, if that is wanted.
 func (ws *WebSocket) handOver(c *conn.Conn) {
 	ws.mu.Lock()
-	for share := ws.share(); len(ws.pending) > 0 && c.Queued() < share; {
-		c.Write(ws.takePending())
-	}
+	ws.queue.HandOver(c, ws.share())
 	ws.unsent = c.Queued()
 	room := ws.full && ws.queued() <= ws.opts.LowWater
 	if room {
 		ws.full = false
-		ws.wakeSenders()
+		ws.queue.Wake()
 	}
-	ends := ws.phase == wsClosing && len(ws.pending) == 0
-	room = room && ws.phase == wsOpen
+	ends := ws.order.Phase == talk.Closing && ws.queue.Empty()
+	room = room && ws.order.Phase == talk.Open
 	ws.mu.Unlock()
 	switch {
 	case ends:
@@ -145,12 +125,12 @@ func (ws *WebSocket) goOn(c *conn.Conn) {
 	if ws.tellDrained(c); ws.call != nil {
 		return
 	}
-	if ws.last == nil && c.AtEOF() && c.Buffered() == 0 {
-		ws.hear(lastWord{err: io.EOF})
+	if !ws.heardLast() && c.AtEOF() && c.Buffered() == 0 {
+		ws.ending.HearError(io.EOF)
 	}
-	switch {
-	case ws.last == nil:
-	case ws.last.err != nil:
+	switch err, heard := ws.ending.Heard(); {
+	case !heard:
+	case err != nil:
 		ws.finish(c)
 	default: // what was sent before goes out, and then the answer
 		ws.mu.Lock()
@@ -162,25 +142,25 @@ func (ws *WebSocket) goOn(c *conn.Conn) {
 
 // stopSending ends sending: nothing comes behind a Close. mu is held.
 func (ws *WebSocket) stopSending() {
-	if ws.phase == wsOpen {
-		ws.phase = wsClosing
+	if ws.order.Phase == talk.Open {
+		ws.order.Phase = talk.Closing
 	}
-	ws.wakeSenders()
+	ws.queue.Wake()
 }
 
 // end sends a Close, and gives the server a while to answer; or answers that of the
 // server.
 func (ws *WebSocket) end(c *conn.Conn) {
 	switch {
-	case ws.last != nil:
+	case ws.heardLast():
 		if ws.call == nil {
 			ws.finish(c)
 		}
-	case ws.closing.Open():
+	case ws.ending.Closing.Open():
 		ws.mu.Lock()
 		why := ws.why
 		ws.mu.Unlock()
-		c.Commit(ws.closing.Close(c.Reserve(wsock.MaxControl+frameRoom), why.Code, why.Reason, newMask()))
+		c.Commit(ws.ending.Closing.Close(c.Reserve(wsock.MaxControl+talk.FrameRoom), why.Code, why.Reason, newMask()))
 		c.SetDeadline(ws.opts.CloseWait)
 		if ws.held {
 			ws.held = false
@@ -191,23 +171,15 @@ func (ws *WebSocket) end(c *conn.Conn) {
 
 // finish ends the WebSocket after the last word, when no callback runs.
 func (ws *WebSocket) finish(c *conn.Conn) {
-	buf := c.Reserve(wsock.MaxControl + frameRoom)
-	switch err := ws.last.err; err {
-	case nil:
-		buf = ws.closing.Received(buf, &ws.last.close, newMask())
-	case io.EOF:
-		ws.closing.Lost(err)
-	default:
-		buf = ws.closing.Fail(buf, err, newMask())
-	}
-	c.Commit(buf)
+	c.Commit(ws.ending.Answer(c.Reserve(wsock.MaxControl+talk.FrameRoom), newMask()))
 	info := ws.info(nil)
 	c.SetProtocol(ws.link)
 	c.State = nil
+	err, _ := ws.ending.Heard()
 	switch {
 	case c.AtEOF():
 		c.Close()
-	case ws.last.err != nil:
+	case err != nil:
 		c.CloseLingering() // what the server still sends must not destroy the Close
 	default:
 		if ws.held {
@@ -225,20 +197,18 @@ func (ws *WebSocket) over(why wsock.CloseInfo) {
 	}
 	ws.ended = true
 	ws.mu.Lock()
-	ws.phase, ws.why = wsOver, why
-	ws.pending, ws.waiting, ws.unsent = nil, 0, 0
-	ws.wakeSenders()
+	parts := ws.order.End() // otherwise who runs does, as the loop may not be there any more
+	ws.why, ws.unsent = why, 0
+	ws.queue.Clear()
 	if ws.done != nil {
 		close(ws.done)
 		ws.w.loop.Woke()
 	}
-	tells := !ws.running && !ws.parted // otherwise who runs does, as the loop may not be there any more
-	ws.parted = ws.parted || tells
 	ws.mu.Unlock()
 	if ws.call == nil {
 		ws.dec.Release()
 	}
-	if !tells {
+	if !parts {
 		return
 	}
 	b := ws.takeCall()
@@ -254,18 +224,7 @@ func (ws *WebSocket) info(err error) wsock.CloseInfo {
 	if why.Err == errOverflow {
 		return why
 	}
-	lost := !ws.closing.Done()
-	ws.closing.Lost(err)
-	info := ws.closing.Info()
-	switch {
-	case lost && ws.last != nil && ws.last.err == nil:
-		// Its Close has come all the same (RFC 6455, section 7.1.5), but no answer went
-		// back.
-		info.Code, info.Reason = ws.last.close.Code, string(ws.last.close.Data)
-	case lost && isLocal(err):
-		info.Remote = false
-	}
-	return info
+	return ws.ending.Lost(err, isLocal(err))
 }
 
 // isLocal reports whether it was this side that gave the connection up.
@@ -299,7 +258,7 @@ func (wc *wsConn) Data(c *conn.Conn, in []byte) int {
 		ws.pinged = false
 		ws.listen(c) // PongWait may be the longer one
 	}
-	if ws.last != nil {
+	if ws.heardLast() {
 		return len(in)
 	}
 	used, batch := ws.decode(c, in)
@@ -308,7 +267,7 @@ func (wc *wsConn) Data(c *conn.Conn, in []byte) int {
 		return used
 	}
 	if c.AtEOF() && used == len(in) {
-		ws.hear(lastWord{err: io.EOF})
+		ws.ending.HearError(io.EOF)
 	}
 	ws.goOn(c)
 	return used
@@ -317,11 +276,11 @@ func (wc *wsConn) Data(c *conn.Conn, in []byte) int {
 // decode takes frames from the input until there are none, or as many messages as are
 // told in one go.
 func (ws *WebSocket) decode(c *conn.Conn, in []byte) (used int, batch *wsCall) {
-	for batch == nil || !batch.full() {
+	for batch == nil || !batch.messages.Full() {
 		ev, n, err := ws.dec.Next(in[used:])
 		used += n
 		if err != nil {
-			ws.hear(lastWord{err: err})
+			ws.ending.HearError(err)
 			return len(in), batch
 		}
 		switch ev.Op {
@@ -335,16 +294,15 @@ func (ws *WebSocket) decode(c *conn.Conn, in []byte) (used int, batch *wsCall) {
 				batch.inflate = true
 				return used, batch
 			}
-			batch.add(ev.Message())
+			batch.messages.Add(ev.Message())
 		case wsock.Ping:
 			// One of several Pings may go without an answer (RFC 6455, section 5.5.3):
 			// who does not read gets none.
-			if ws.closing.Open() && c.Queued() < handOverLimit {
-				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+frameRoom), ev.Data, newMask()))
+			if ws.ending.Closing.Open() && c.Queued() < talk.HandOver {
+				c.Commit(wsock.AppendPong(c.Reserve(wsock.MaxControl+talk.FrameRoom), ev.Data, newMask()))
 			}
 		case wsock.Close:
-			ev.Data = bytes.Clone(ev.Data)
-			ws.hear(lastWord{close: ev})
+			ws.ending.HearClose(ev)
 			return len(in), batch
 		}
 	}
@@ -361,7 +319,7 @@ func (wc *wsConn) EOF(c *conn.Conn) {
 // Drained implements conn.Protocol.
 func (wc *wsConn) Drained(c *conn.Conn) {
 	ws := (*WebSocket)(wc)
-	if !ws.closing.Open() {
+	if !ws.ending.Closing.Open() {
 		c.SetDeadline(ws.opts.CloseWait) // the server has been sent the Close
 	}
 	if !c.Closing() {
@@ -374,9 +332,9 @@ func (wc *wsConn) Timeout(c *conn.Conn) {
 	ws := (*WebSocket)(wc)
 	silent := time.Duration(c.Loop().Now() - ws.heard)
 	switch {
-	case !ws.closing.Open() && c.Queued() == 0:
+	case !ws.ending.Closing.Open() && c.Queued() == 0:
 		c.Abort(errCloseTimeout)
-	case ws.call != nil || c.Held() || c.Queued() > 0 || ws.last != nil:
+	case ws.call != nil || c.Held() || c.Queued() > 0 || ws.heardLast():
 		// It is this side that does not listen; or the server is to take what it was
 		// sent before, which is limited by itself.
 		ws.pinged = false
@@ -385,7 +343,7 @@ func (wc *wsConn) Timeout(c *conn.Conn) {
 		c.Abort(errPongTimeout)
 	case silent >= ws.opts.PingInterval:
 		ws.pinged = true
-		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+frameRoom), nil, newMask()))
+		c.Commit(wsock.AppendPing(c.Reserve(wsock.MaxControl+talk.FrameRoom), nil, newMask()))
 		c.SetDeadline(ws.opts.PongWait)
 	default:
 		c.SetDeadline(ws.opts.PingInterval - silent)

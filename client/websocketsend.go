@@ -3,19 +3,12 @@ package client
 import (
 	"bytes"
 	"context"
-	"sync"
 	"unsafe"
 
 	"github.com/ringkit/ringkit/conn"
+	"github.com/ringkit/ringkit/internal/talk"
 	"github.com/ringkit/ringkit/wsock"
 )
-
-// pieceCost is what a message that waits counts for beside its bytes: what it takes to
-// keep it, without which small ones would be many.
-const pieceCost = 48
-
-// frameRoom is more than a frame has around its data.
-const frameRoom = 32
 
 // Send queues a message. The data, which is UTF-8 if it is a text, can be used again when
 // it returns. When the queue is full it does what the options say; the errors are
@@ -52,65 +45,46 @@ func (ws *WebSocket) send(ctx context.Context, m wsock.Message, overflow Overflo
 		}
 		return ws.wrote(c)
 	}
-	ws.wait(wsock.AppendMessage(make([]byte, 0, len(m.Data)+frameRoom), m, newMask()))
+	ws.wait(wsock.AppendMessage(make([]byte, 0, len(m.Data)+talk.FrameRoom), m, newMask()))
 	return nil
-}
-
-// compressor has what it takes to compress a message.
-type compressor struct {
-	z     wsock.Deflater
-	frame []byte
-}
-
-// compressors are for those who send: neither the loop nor anybody who wants the mutex
-// of a WebSocket should wait until something long is compressed.
-var compressors = sync.Pool{New: func() any { return new(compressor) }}
-
-const frameKept = 256 << 10
-
-func (z *compressor) free() {
-	if cap(z.frame) > frameKept {
-		z.frame = nil
-	}
-	compressors.Put(z)
 }
 
 // sendCompressed is send for a message that is worth being compressed.
 func (ws *WebSocket) sendCompressed(ctx context.Context, m wsock.Message, overflow Overflow) error {
-	z := compressors.Get().(*compressor)
-	defer z.free()
+	z := talk.TakeCompressor()
+	defer z.Free()
 	if ws.takesOver() {
 		return ws.sendInTurn(ctx, m, overflow, z)
 	}
 	if ws.closed() {
 		return ErrWebSocketClosed
 	}
-	z.frame = ws.enc.AppendMessage(z.frame[:0], m, &z.z, newMask()) // which nothing depends on
+	z.Frame = ws.enc.AppendMessage(z.Frame[:0], m, &z.Deflater, newMask()) // which nothing depends on
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if err := ws.admit(ctx, len(z.frame), overflow); err != nil {
+	if err := ws.admit(ctx, len(z.Frame), overflow); err != nil {
 		return err
 	}
-	return ws.enqueueFrame(z.frame)
+	return ws.enqueueFrame(z.Frame)
 }
 
 // sendInTurn queues a message whose frame depends on those before it: it is made when
 // there is room for it, and queued before the next one is made.
-func (ws *WebSocket) sendInTurn(ctx context.Context, m wsock.Message, overflow Overflow, z *compressor) error {
+func (ws *WebSocket) sendInTurn(ctx context.Context, m wsock.Message, overflow Overflow, z *talk.Compressor) error {
 	n := len(m.Data)
 	if err := ws.reserve(ctx, n, overflow); err != nil {
 		return err
 	}
 	ws.encoding.Lock()
 	defer ws.encoding.Unlock()
-	z.frame = ws.enc.AppendMessage(z.frame[:0], m, &z.z, newMask())
+	z.Frame = ws.enc.AppendMessage(z.Frame[:0], m, &z.Deflater, newMask())
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.coming -= n
-	if ws.phase != wsOpen {
+	if ws.order.Phase != talk.Open {
 		return ErrWebSocketClosed
 	}
-	return ws.enqueueFrame(z.frame)
+	return ws.enqueueFrame(z.Frame)
 }
 
 func (ws *WebSocket) reserve(ctx context.Context, n int, overflow Overflow) error {
@@ -126,16 +100,16 @@ func (ws *WebSocket) reserve(ctx context.Context, n int, overflow Overflow) erro
 func (ws *WebSocket) closed() bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return ws.phase != wsOpen
+	return ws.order.Phase != talk.Open
 }
 
 // queued returns how much waits to be sent.
-func (ws *WebSocket) queued() int { return ws.waiting + ws.coming + ws.unsent }
+func (ws *WebSocket) queued() int { return ws.queue.Waiting() + ws.coming + ws.unsent }
 
 // admit waits for room for n bytes, or makes it, or says why there is none.
 func (ws *WebSocket) admit(ctx context.Context, n int, overflow Overflow) error {
 	for {
-		if ws.phase != wsOpen {
+		if ws.order.Phase != talk.Open {
 			return ErrWebSocketClosed
 		}
 		if queued := ws.queued(); queued == 0 || queued+n <= ws.opts.HighWater {
@@ -148,10 +122,10 @@ func (ws *WebSocket) admit(ctx context.Context, n int, overflow Overflow) error 
 				return err
 			}
 		case OverflowDropOldest:
-			if len(ws.pending) == 0 {
+			if ws.queue.Pieces() == 0 {
 				return nil
 			}
-			ws.takePending()
+			ws.queue.Drop()
 		case OverflowClose:
 			ws.why = wsock.CloseInfo{Code: wsock.ClosePolicyViolation, Reason: "too slow", Err: errOverflow}
 			ws.abort(errOverflow)
@@ -164,10 +138,7 @@ func (ws *WebSocket) admit(ctx context.Context, n int, overflow Overflow) error 
 
 // await waits, without mu, until there is room or the WebSocket is over.
 func (ws *WebSocket) await(ctx context.Context) error {
-	if ws.room == nil {
-		ws.room = make(chan struct{})
-	}
-	room, lead := ws.room, ws.lead
+	room, lead := ws.queue.Room(), ws.order.Lead
 	if lead.Hold() {
 		lead.Leave() // the loop makes the room
 	}
@@ -181,35 +152,17 @@ func (ws *WebSocket) await(ctx context.Context) error {
 	}
 }
 
-func (ws *WebSocket) wakeSenders() {
-	if ws.room != nil {
-		close(ws.room)
-		ws.room = nil
-	}
-}
-
-// takePending takes what has waited longest.
-func (ws *WebSocket) takePending() []byte {
-	p := ws.pending[0]
-	ws.pending[0] = nil
-	ws.waiting -= len(p) + pieceCost
-	if ws.pending = ws.pending[1:]; len(ws.pending) == 0 {
-		ws.pending = nil
-	}
-	return p
-}
-
 // direct reports whether the caller leads the loop and nothing is to be sent before
 // what it has: then it holds the lead, and c is the connection, or nil if that is over.
 func (ws *WebSocket) direct() (c *conn.Conn, held bool) {
-	if len(ws.pending) > 0 || !ws.lead.Hold() {
+	if !ws.queue.Empty() || !ws.order.Lead.Hold() {
 		return nil, false
 	}
 	if c = ws.conn(); c == nil || c.Closing() {
 		return nil, true
 	}
 	if c.Queued() >= ws.share() {
-		ws.lead.Continue()
+		ws.order.Lead.Continue()
 		return nil, false
 	}
 	return c, true
@@ -218,12 +171,12 @@ func (ws *WebSocket) direct() (c *conn.Conn, held bool) {
 // wrote ends what direct has begun.
 func (ws *WebSocket) wrote(c *conn.Conn) error {
 	if c == nil {
-		ws.lead.Continue()
+		ws.order.Lead.Continue()
 		return ErrWebSocketClosed
 	}
 	ws.unsent = c.Queued()
 	ws.full = ws.full || ws.queued() > ws.opts.HighWater
-	ws.lead.Continue()
+	ws.order.Lead.Continue()
 	return nil
 }
 
@@ -242,19 +195,14 @@ func (ws *WebSocket) enqueueFrame(frame []byte) error {
 
 // wait adds what the connection is to be given later.
 func (ws *WebSocket) wait(b []byte) {
-	ws.pending = append(ws.pending, b)
-	ws.waiting += len(b) + pieceCost
+	ws.queue.Add(b)
 	ws.full = ws.full || ws.queued() > ws.opts.HighWater
 	ws.post()
 }
 
 // post has the loop look at the queue.
 func (ws *WebSocket) post() {
-	if !ws.posted {
-		ws.posted = true
-		if ws.task.Value == nil {
-			ws.task.Value = ws.look
-		}
-		ws.w.loop.Post(&ws.task)
+	if !ws.queue.Posted() {
+		ws.queue.Post(ws.w.loop, ws.look)
 	}
 }
