@@ -52,8 +52,11 @@ func module(ctx context.Context) (dir string, all []suite, err error) {
 	return dir, all, nil
 }
 
-// forGuests leaves out what is about this machine, not about the kernel.
+// forGuests leaves out what is about this machine or the documents, not about the kernel.
 func forGuests(name string) bool {
+	if name == "internal/apicheck" || name == "internal/docs" {
+		return false
+	}
 	return name == smoke || !strings.HasPrefix(name, "ci/") && !strings.HasPrefix(name, "examples/")
 }
 
