@@ -201,8 +201,8 @@ func (r *Reply) await(ctx context.Context) HandlerFunc {
 //
 // In another handler it tells requests apart by what their heads say.
 type Split struct {
-	Native   HandlerFunc
-	Streamed http.Handler
+	Native   HandlerFunc  // gets requests that are complete in memory
+	Streamed http.Handler // gets the others, on a goroutine
 }
 
 // ServeHTTP implements http.Handler.

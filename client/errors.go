@@ -60,6 +60,7 @@ type Error struct {
 	// request may have reached the server.
 	Reused, Sent bool
 
+	// Err says why, and is not nil.
 	Err error
 }
 

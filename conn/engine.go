@@ -66,8 +66,12 @@ func (e Engine) Chosen() (Engine, error) {
 // Engines makes the rings of loops. Its functions are those of the engines; tests put
 // others in their place.
 type Engines struct {
+	// IOUring makes a ring of io_uring and tells its tier, see uring.Ring.Tier. An error
+	// has the loop run on epoll, unless IOUring was asked for.
 	IOUring func() (r Ring, tier string, err error)
-	Epoll   func() (Ring, error)
+
+	// Epoll makes a ring over epoll. It fails only for want of descriptors or memory.
+	Epoll func() (Ring, error)
 
 	said sync.Map // what First was asked about
 }

@@ -19,6 +19,7 @@ type Error struct {
 	Cause string // the likely cause and its cure, one sentence
 }
 
+// Error names the step, the errno, and the cause with its cure.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("io_uring is not available: %s: %v", e.Step, e.Err)
 	if e.Cause != "" {

@@ -47,6 +47,7 @@ const (
 
 var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix", "oneshot poll"}
 
+// String lists the names of the features in f, "" if there are none.
 func (f Feature) String() string {
 	var names []string
 	for i, name := range featureNames {
@@ -59,7 +60,7 @@ func (f Feature) String() string {
 
 // Finding is what the probe found out about one feature.
 type Finding struct {
-	Name  string
+	Name  string // the name of the feature, in words
 	Since string // kernel version that brought it, for the reader; it is not used to decide
 	Need  bool   // New fails without it
 	Err   error  // nil when available, otherwise why not

@@ -3,6 +3,7 @@ package wsock
 // Compression is what client and server have agreed on about permessage-deflate
 // (RFC 7692, section 7.1). The zero value is no compression.
 type Compression struct {
+	// Enabled says that messages may be compressed.
 	Enabled bool
 
 	// ServerNoTakeover and ClientNoTakeover say that the server, or the client,

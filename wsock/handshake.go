@@ -62,8 +62,8 @@ var (
 // of the fields they are named after, one for each line, with the prefix
 // "Sec-WebSocket-" for the last three.
 type Request struct {
-	Method              string
-	HTTP11              bool // the version is HTTP/1.1
+	Method              string // "GET", or it is refused with a 405
+	HTTP11              bool   // the version is HTTP/1.1
 	Connection, Upgrade []string
 	Key, Version        []string
 	Protocol            []string
@@ -156,9 +156,9 @@ func AppendResponse[T ~string | ~[]byte](dst []byte, key T, protocol, extensions
 // of the fields they are named after, one for each line, with the prefix
 // "Sec-WebSocket-" for the last two.
 type Response struct {
-	Status              int
-	Connection, Upgrade []string
-	Accept, Protocol    []string
+	Status              int      // 101, or it is no WebSocket
+	Connection, Upgrade []string // Upgrade, and websocket
+	Accept, Protocol    []string // one value, and at most one
 }
 
 // Check checks the answer to a handshake with the given key and subprotocols (RFC

@@ -18,9 +18,9 @@ const (
 
 // Header is the header of a frame (RFC 6455, section 5.2).
 type Header struct {
-	Op         Opcode
-	Fin        bool // the last frame of its message
-	Compressed bool // RSV1, on the first frame of a compressed message
+	Op         Opcode // what the frame carries
+	Fin        bool   // the last frame of its message
+	Compressed bool   // RSV1, on the first frame of a compressed message
 	Mask       Mask
 	Length     int // of the payload, in bytes, not negative
 }

@@ -8,6 +8,7 @@ import (
 // Mask says whether and how a frame is masked. The zero value is no mask, which is
 // what a server sends.
 type Mask struct {
+	// On says that the frame is masked, with Key: a client's are, a server's are not.
 	On bool
 
 	// Key should come from a strong source of entropy, a new one for every frame
