@@ -60,8 +60,9 @@ func (srv *Server) EngineInfo() []string {
 }
 
 // EventLoops returns the loops of the server, which other users of such loops may share:
-// see client.Transport. It is empty before the server has started. What shares them has
-// to be over before they can end, see Shutdown.
+// see client.Transport. It is empty before the server has started: make the transport when
+// the first request comes. What shares them has to be over before they can end, see
+// [Server.Shutdown]. Any goroutine may call it.
 func (srv *Server) EventLoops() []*conn.Loop {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()

@@ -1,8 +1,3 @@
-// Package ringkit is an HTTP/1.1 server for Linux on io_uring, or on epoll where
-// the kernel has none for the process. It runs any [http.Handler]: a program moves
-// over from net/http by using [Server] instead of http.Server. Handlers run on the event
-// loop and may block all the same, see [Mode]; those written for it, [HandlerFunc], cost no
-// allocation.
 package ringkit
 
 import (
