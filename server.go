@@ -150,9 +150,11 @@ type Server struct {
 
 	// Logger gets the same as structured records, unless ErrorLog is set. Messages and
 	// keys stay as they are: "engine chosen" (loop, engine, tier, why), "accept has to
-	// wait" (listener, error), "handler panicked" (panic, remote, stack), "handler ended
-	// its goroutine" (remote, stack), "handler misused the server" (what), "event loop
-	// ended" (error); and, every 10 s at most, "handler blocked its event loop" (route).
+	// wait" (listener, error), "TLS handshake failed" (remote, error), "PROXY header
+	// refused" (remote, error), "handler panicked" (panic, remote, stack), "handler ended
+	// its goroutine" (remote, stack), "timer panicked" (panic, stack), "handler misused
+	// the server" (what), "event loop ended" (error); and, every 10 s at most, "handler
+	// blocked its event loop" (route).
 	Logger *slog.Logger
 
 	// Hooks are called when something happens that operators may want to know of.
