@@ -10,11 +10,15 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/stats"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/table"
+	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 // isClients reports whether the scenario measures clients, with a server that is the same
 // for all.
 func (s scenario) isClients() bool { return s.inFlight > 0 }
+
+// asksSockets reports whether they are clients of WebSockets.
+func (s scenario) asksSockets() bool { return s.isClients() && s.message > 0 }
 
 // measureClient has a client keep requests in flight to a server, and measures it once.
 // What goes wrong makes the sample invalid; only an interruption is an error.
@@ -39,7 +43,10 @@ func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Su
 	if err := probe(srv.Port, serves); err != nil {
 		return result, srv.Explain(fmt.Errorf("probing %s: %w", serves.Route, err))
 	}
-	c := clients.Config{Port: srv.Port, Path: serves.Route, InFlight: sc.inFlight, WarmUp: warmUp, Duration: o.duration}
+	c := clients.Config{Port: srv.Port, Path: serves.Route, InFlight: sc.inFlight, Size: sc.message, WarmUp: warmUp, Duration: o.duration}
+	if sc.asksSockets() {
+		c.Path = ws.Echo
+	}
 	var cpu procfs.CPU
 	found, err := clients.Start(ctx, s.Path, s.More(), c, at.loadCPU, func(pid int, run func() error) (err error) {
 		if result.Engine, err = procfs.Engine(pid); err != nil {
@@ -65,14 +72,23 @@ func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Su
 	return result, found.Err()
 }
 
-// clientSummary is the table of a scenario with clients.
+// clientSummary is the table of a scenario with clients that send requests.
 func clientSummary(outcomes []outcome) *table.Table {
-	references := []string{subject.NetHTTPClient, subject.FastHTTPClient}
-	head := []string{"client", "engine", "CPU µs/req", "min–max"}
+	return clientTable(outcomes, "req", subject.NetHTTPClient, subject.FastHTTPClient)
+}
+
+// socketClientSummary is that of one with clients that send messages.
+func socketClientSummary(outcomes []outcome) *table.Table {
+	return clientTable(outcomes, "msg", subject.GorillaClient, subject.GWSClient)
+}
+
+// clientTable compares clients with those that are named, by what they send.
+func clientTable(outcomes []outcome, unit string, references ...string) *table.Table {
+	head := []string{"client", "engine", "CPU µs/" + unit, "min–max"}
 	for _, name := range references {
 		head = append(head, "÷ "+name)
 	}
-	head = append(head, "req/s")
+	head = append(head, unit+"/s")
 	for _, name := range references {
 		head = append(head, "÷ "+name)
 	}

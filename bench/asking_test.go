@@ -16,6 +16,16 @@ func TestClientScenarios(t *testing.T) {
 	if !slices.Equal(sc.subjects(), subject.Clients()) || sc.connections(77) != 64 || sc.unit() != "request" {
 		t.Errorf("%q on %d connections", sc.subjects(), sc.connections(77))
 	}
+	sockets := findScenario(t, "wsclient64")
+	if got := sockets.describe(77); got != "wsclient64: clients with 64 WebSockets, an echo of 64 bytes at a time on each" {
+		t.Errorf("%q", got)
+	}
+	if !slices.Equal(sockets.subjects(), subject.SocketClients()) || sockets.connections(77) != 64 || sockets.unit() != "message" {
+		t.Errorf("%q on %d connections", sockets.subjects(), sockets.connections(77))
+	}
+	if s := (subject.Subject{Client: true, Sockets: true}); sc.suits(s) || !sockets.suits(s) || sockets.suits(subject.Subject{Client: true}) {
+		t.Error("clients of WebSockets are measured with requests, or others with messages")
+	}
 	plain := findScenario(t, "plain")
 	for _, s := range []subject.Subject{{}, {Floor: true}} {
 		if sc.suits(s) || !plain.suits(s) {
@@ -29,6 +39,20 @@ func TestClientScenarios(t *testing.T) {
 		if sc.isClients() {
 			t.Errorf("a quick run takes %s", sc.name)
 		}
+	}
+}
+
+func TestSocketClientSummary(t *testing.T) {
+	one := func(name string, cpu, rate float64) outcome {
+		return outcome{name, []sample{{Engine: "epoll", CPUMicros: cpu, Rate: rate}}}
+	}
+	var b strings.Builder
+	err := findScenario(t, "wsclient1").writeSummary(&b, []outcome{
+		one("client-dial", 4, 60_000), one(subject.GorillaClient, 10, 20_000), one(subject.GWSClient, 8, 30_000),
+	})
+	want := "client-dial epoll 4.00 4.00–4.00 0.40 0.50 60000 3.00 2.00"
+	if got := strings.Join(strings.Fields(b.String()), " "); err != nil || !strings.Contains(got, want) || !strings.Contains(got, "CPU µs/msg") {
+		t.Errorf("%v: %s", err, got)
 	}
 }
 

@@ -25,6 +25,7 @@ type scenario struct {
 	mix      mixture // some requests take longer than others
 	sockets  sockets // messages instead of requests
 	inFlight int     // requests of the clients that are measured instead of servers
+	message  int     // bytes of what these send on WebSockets, 0 for requests
 }
 
 // mixture says which requests take longer. With no slow route, the server decides
@@ -61,6 +62,9 @@ var scenarios = []scenario{
 	{name: "client1", pipeline: 1, inFlight: 1},
 	{name: "client64", pipeline: 1, inFlight: 64},
 	{name: "client1000", pipeline: 1, inFlight: 1000},
+	{name: "wsclient1", inFlight: 1, message: 64},
+	{name: "wsclient64", inFlight: 64, message: 64},
+	{name: "wsclient1000", inFlight: 1000, message: 64},
 }
 
 // mixed reports whether some requests take longer than others.
@@ -104,7 +108,10 @@ func findScenarios(names []string) ([]scenario, error) {
 
 // describe says in words what the scenario does.
 func (s scenario) describe(connections int) string {
-	if s.isClients() {
+	switch {
+	case s.asksSockets():
+		return fmt.Sprintf("%s: clients with %d WebSockets, an echo of %d bytes at a time on each", s.name, s.inFlight, s.message)
+	case s.isClients():
 		return fmt.Sprintf("%s: clients with %d requests in flight", s.name, s.inFlight)
 	}
 	text := fmt.Sprintf("%s: %d connections", s.name, s.connections(connections))
@@ -154,6 +161,8 @@ func (s scenario) subjects() []string {
 	switch {
 	case s.isSockets():
 		return subject.Sockets()
+	case s.asksSockets():
+		return subject.SocketClients()
 	case s.isClients():
 		return subject.Clients()
 	case s.mixed():
@@ -173,7 +182,7 @@ func (s scenario) subjects() []string {
 // run on one thread. Clients are measured in scenarios of their own.
 func (s scenario) suits(sub subject.Subject) bool {
 	if sub.Client || s.isClients() {
-		return sub.Client && s.isClients()
+		return sub.Client && s.isClients() && sub.Sockets == s.asksSockets()
 	}
 	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
 }

@@ -50,7 +50,7 @@ func (s scenario) generator() string {
 
 // unit is what a sample counts.
 func (s scenario) unit() string {
-	if s.isSockets() {
+	if s.isSockets() || s.asksSockets() {
 		return "message"
 	}
 	return "request"

@@ -52,6 +52,8 @@ func (s scenario) writeSummary(w io.Writer, outcomes []outcome) error {
 		write = mixSummary
 	case s.isSockets():
 		write = socketSummary
+	case s.asksSockets():
+		write = socketClientSummary
 	case s.isClients():
 		write = clientSummary
 	}

@@ -1,4 +1,4 @@
-// Command clientload keeps requests in flight with one HTTP client. It prints "ready" when
+// Command clientload keeps requests or messages in flight with one client. It prints "ready" when
 // that is warm, waits for a line, and prints what it has counted as JSON; it closes the
 // connections when its input ends.
 package main

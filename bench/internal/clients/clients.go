@@ -1,9 +1,11 @@
-// Package clients measures HTTP clients: each keeps a number of requests in flight to one
-// server, in a process of its own whose processor time can be read.
+// Package clients measures clients of HTTP and of WebSockets: each keeps a number of
+// requests, or of messages that are sent back, in flight to one server, in a process of its
+// own whose processor time can be read.
 package clients
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -16,15 +18,17 @@ import (
 type Config struct {
 	Port     int // on 127.0.0.1
 	Path     string
-	InFlight int // requests, each on a connection
+	InFlight int // requests or messages, each on a connection
+	Size     int // of a message, in bytes; requests have none
 	WarmUp   time.Duration
 	Duration time.Duration
 }
 
-// Result is what a run found. An answer that is not the benchmark's is an error, too.
+// Result is what a run found. An answer that is not the benchmark's is an error, too, as is
+// a message that does not come back as it was.
 type Result struct {
 	Elapsed  time.Duration `json:"elapsed"`
-	Requests int64         `json:"requests"` // answered
+	Requests int64         `json:"requests"` // answered; or messages that came back
 	Errors   int64         `json:"errors"`
 	First    string        `json:"first,omitempty"` // of the errors
 }
@@ -33,9 +37,9 @@ type Result struct {
 func (r Result) Err() error {
 	switch {
 	case r.Errors > 0:
-		return fmt.Errorf("%d requests have failed, the first: %s", r.Errors, r.First)
+		return fmt.Errorf("%d exchanges have failed, the first: %s", r.Errors, r.First)
 	case r.Requests == 0:
-		return fmt.Errorf("no request was answered")
+		return errors.New("nothing was answered")
 	}
 	return nil
 }
@@ -43,6 +47,7 @@ func (r Result) Err() error {
 // Bounds of a run.
 const (
 	maxInFlight = 10_000
+	maxSize     = 1 << 20
 	maxDuration = 5 * time.Minute
 	stallTime   = 10 * time.Second
 )
@@ -54,7 +59,9 @@ func (c Config) check() error {
 	case !strings.HasPrefix(c.Path, "/"):
 		return fmt.Errorf("path %q: want one that starts with a slash", c.Path)
 	case c.InFlight < 1 || c.InFlight > maxInFlight:
-		return fmt.Errorf("%d requests in flight: want 1 to %d", c.InFlight, maxInFlight)
+		return fmt.Errorf("%d in flight: want 1 to %d", c.InFlight, maxInFlight)
+	case c.Size < 0 || c.Size > maxSize:
+		return fmt.Errorf("messages of %d bytes: want up to %d", c.Size, maxSize)
 	case c.WarmUp <= 0 || c.WarmUp > maxDuration || c.Duration <= 0 || c.Duration > maxDuration:
 		return fmt.Errorf("duration %v after %v: want up to %v", c.Duration, c.WarmUp, maxDuration)
 	}
@@ -67,9 +74,10 @@ func (c Config) url() string { return fmt.Sprintf("http://127.0.0.1:%d%s", c.Por
 func (c *Config) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&c.Port, "port", 0, "`port` on 127.0.0.1")
 	flags.StringVar(&c.Path, "path", "/", "`path` that requests go to")
-	flags.IntVar(&c.InFlight, "in-flight", 64, "`number` of requests in flight")
-	flags.DurationVar(&c.WarmUp, "warm-up", time.Second, "`time` to send requests before")
-	flags.DurationVar(&c.Duration, "duration", 5*time.Second, "`time` to send requests for")
+	flags.IntVar(&c.InFlight, "in-flight", 64, "`number` of requests or messages in flight")
+	flags.IntVar(&c.Size, "size", 64, "`bytes` of a message, for clients of WebSockets")
+	flags.DurationVar(&c.WarmUp, "warm-up", time.Second, "`time` to send before")
+	flags.DurationVar(&c.Duration, "duration", 5*time.Second, "`time` to send for")
 }
 
 // args returns the flags that set c.
@@ -78,6 +86,7 @@ func (c Config) args() []string {
 		"-port", fmt.Sprint(c.Port),
 		"-path", c.Path,
 		"-in-flight", fmt.Sprint(c.InFlight),
+		"-size", fmt.Sprint(c.Size),
 		"-warm-up", c.WarmUp.String(),
 		"-duration", c.Duration.String(),
 	}

@@ -12,15 +12,15 @@ import (
 
 // Client is a client under measurement.
 type Client struct {
-	// keep keeps one request in flight until over, on a goroutine of its own if it needs
-	// one, and says what has become of each, and when the last is answered.
+	// keep keeps one request or message in flight until over, on a goroutine of its own if
+	// it needs one, and says what has become of each, and when the last is answered.
 	keep func(p *phase)
 
 	// close ends its connections.
 	close func()
 }
 
-// phase is some time of sending requests.
+// phase is some time of sending.
 type phase struct {
 	over     atomic.Bool
 	kept     sync.WaitGroup
@@ -83,7 +83,7 @@ func Run(c Config, client Client, in io.Reader, out io.Writer, report func(Resul
 	return report(result)
 }
 
-var errStalled = errors.New("requests were not answered")
+var errStalled = errors.New("not everything was answered")
 
 func (c Config) run(client Client, d time.Duration) (Result, error) {
 	p := new(phase)

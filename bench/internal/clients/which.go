@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -15,7 +16,7 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/client"
 )
 
-// Names of the clients there are.
+// Names of the clients that send requests.
 const (
 	Call      = "call"      // client.Call: a function is called on the event loop
 	Do        = "do"        // client.Do on goroutines
@@ -24,11 +25,12 @@ const (
 	FastHTTP  = "fasthttp"  // fasthttp.Client
 )
 
-var names = []string{Call, Do, Transport, NetHTTP, FastHTTP}
+var names = slices.Concat([]string{Call, Do, Transport, NetHTTP, FastHTTP}, socketNames)
 
 // New returns the client with a name. Each sends the same request again and again, once it
 // has been answered, which all of them allow, and is told nothing but how many connections
-// it may keep. The engine is for the first three.
+// it may keep; or the same message, on WebSockets that are open when New returns. The
+// engine is for this project's.
 func New(name string, c Config, engine conn.Engine) (Client, error) {
 	if err := c.check(); err != nil {
 		return Client{}, err
@@ -49,6 +51,15 @@ func New(name string, c Config, engine conn.Engine) (Client, error) {
 	case FastHTTP:
 		fc := &fasthttp.Client{MaxConnsPerHost: c.InFlight}
 		return Client{blocking(fast(c, fc)), fc.CloseIdleConnections}, nil
+	case Dial:
+		open, end := dialRingkit(engine)
+		return newSockets(c, open, end)
+	case Gorilla:
+		return newSockets(c, dialGorilla, func() {})
+	case Coder:
+		return newSockets(c, dialCoder, func() {})
+	case GWS:
+		return newSockets(c, dialGWS, func() {})
 	}
 	return Client{}, fmt.Errorf("no client %q (there are: %s)", name, strings.Join(names, ", "))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringkit/ringkit/bench/internal/clients"
 	"github.com/ringkit/ringkit/bench/internal/proc"
 )
 
@@ -58,7 +59,7 @@ func (b *Builder) Build(ctx context.Context, name string) (Subject, error) {
 		return Subject{}, fmt.Errorf("building %s: %w", name, err)
 	}
 	return Subject{Name: name, Path: path, args: r.args, more: r.more, Env: r.env, Route: route, Engine: r.engine,
-		Floor: strings.HasPrefix(r.source, "floor/"), Client: r.source == clientSource}, nil
+		Floor: strings.HasPrefix(r.source, "floor/"), Client: r.source == clientSource, Sockets: hasSockets(r.more)}, nil
 }
 
 // Program builds a C file or a Go package below the module's directory and returns
@@ -111,5 +112,11 @@ func Binary(name, path string, more ...string) (Subject, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return Subject{}, fmt.Errorf("subject %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, args: ringkitArgs(), more: more, Route: route, Client: slices.Contains(more, "-client")}, nil
+	return Subject{Name: name, Path: path, args: ringkitArgs(), more: more, Route: route, Client: slices.Contains(more, "-client"), Sockets: hasSockets(more)}, nil
+}
+
+// hasSockets reports whether arguments name a client of WebSockets.
+func hasSockets(args []string) bool {
+	i := slices.Index(args, "-client")
+	return i >= 0 && i+1 < len(args) && clients.HasSockets(args[i+1])
 }

@@ -31,6 +31,9 @@ type Subject struct {
 	// Client says that it is a client, to be measured with a server that is not.
 	Client bool
 
+	// Sockets says that it is a client of WebSockets.
+	Sockets bool
+
 	args func(loops int) []string
 	more []string
 }
@@ -65,13 +68,14 @@ type recipe struct {
 type group uint8
 
 const (
-	plain   group = 1 << iota // requests that take nothing
-	mixed                     // with some that take longer
-	two                       // on two processors
-	files                     // for a file
-	secure                    // over TLS
-	sockets                   // WebSockets
-	asking                    // clients
+	plain     group = 1 << iota // requests that take nothing
+	mixed                       // with some that take longer
+	two                         // on two processors
+	files                       // for a file
+	secure                      // over TLS
+	sockets                     // WebSockets
+	asking                      // clients that send requests
+	messaging                   // clients that send messages
 )
 
 // Names of the subjects that others are compared with.
@@ -84,6 +88,8 @@ const (
 
 	NetHTTPClient  = "nethttp-client"
 	FastHTTPClient = "fasthttp-client"
+	GorillaClient  = "gorilla-client"
+	GWSClient      = "gws-client"
 )
 
 var recipes = []recipe{
@@ -133,6 +139,16 @@ var recipes = []recipe{
 		about: "client of net/http, Transport below an http.Client"},
 	{name: FastHTTPClient, source: clientSource, more: clientArgs(clients.FastHTTP, "auto"), in: asking,
 		about: "client of github.com/valyala/fasthttp"},
+	{name: "client-dial", source: clientSource, more: clientArgs(clients.Dial, "auto"), in: messaging,
+		about: "client of this project, WebSockets"},
+	{name: "client-dial-epoll", source: clientSource, more: clientArgs(clients.Dial, "epoll"), engine: procfs.Epoll, in: messaging,
+		about: "the same on its epoll engine"},
+	{name: GorillaClient, source: clientSource, more: clientArgs(clients.Gorilla, "auto"), in: messaging,
+		about: "client of github.com/gorilla/websocket"},
+	{name: "coder-client", source: clientSource, more: clientArgs(clients.Coder, "auto"), in: messaging,
+		about: "client of github.com/coder/websocket"},
+	{name: GWSClient, source: clientSource, more: clientArgs(clients.GWS, "auto"), in: messaging,
+		about: "client of github.com/lxzan/gws"},
 }
 
 // ringkitSource serves all subjects of this project.
@@ -186,8 +202,11 @@ func Secure() []string { return in(secure) }
 // Sockets is Default for WebSockets.
 func Sockets() []string { return in(sockets) }
 
-// Clients is Default for clients.
+// Clients is Default for clients that send requests.
 func Clients() []string { return in(asking) }
+
+// SocketClients is Default for clients that send messages on WebSockets.
+func SocketClients() []string { return in(messaging) }
 
 func in(g group) []string {
 	var names []string

@@ -28,7 +28,8 @@ func TestRecipes(t *testing.T) {
 		}
 		seen[r.name] = true
 		if IsClient(r.name) {
-			if !slices.Contains(Clients(), r.name) || !slices.Contains(r.more, "-client") {
+			if slices.Contains(Clients(), r.name) == slices.Contains(SocketClients(), r.name) || !slices.Contains(r.more, "-client") ||
+				hasSockets(r.more) != slices.Contains(SocketClients(), r.name) {
 				t.Errorf("%s: incomplete", r.name)
 			}
 			continue
@@ -90,6 +91,12 @@ func TestBinary(t *testing.T) {
 	}
 	if got := strings.Join(s.With("-files", "/srv").Args(1), " "); got != "-addr 127.0.0.1:0 -loops 1 -handler std -files /srv" {
 		t.Errorf("arguments %q with more", got)
+	}
+	for client, want := range map[string][2]bool{"call": {true, false}, "dial": {true, true}} {
+		s, err := Binary("before", "/bin/sh", "-client", client)
+		if err != nil || s.Client != want[0] || s.Sockets != want[1] {
+			t.Errorf("-client %s: %+v, %v", client, s, err)
+		}
 	}
 	if _, err := Binary("x", "/nonexistent"); err == nil {
 		t.Error("missing program: no error")
