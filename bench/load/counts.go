@@ -32,25 +32,28 @@ func newHistogram() *hdrhistogram.Histogram {
 // maxKinds bounds how many kinds of errors are told apart.
 const maxKinds = 20
 
-// counts are what has become of all requests.
+// counts are what has become of all requests or messages.
 type counts struct {
 	waiting atomic.Int64 // for an answer
+
+	unit string // of what is counted
 
 	mu       sync.Mutex
 	start    time.Time
 	end      time.Time
-	latency  *hdrhistogram.Histogram // from when a request was due
+	latency  *hdrhistogram.Histogram // from when one was due
 	service  *hdrhistogram.Histogram // from when it was sent
-	inTime   int64                   // answered before the end
-	bytes    int64                   // of bodies, before the end
+	answered int64
+	inTime   int64 // before the end
+	bytes    int64 // of bodies, before the end
 	unsent   int64
 	statuses map[int]int64
 	errors   map[string]int64
 	failed   int64
 }
 
-func newCounts() *counts {
-	return &counts{latency: newHistogram(), service: newHistogram(), statuses: make(map[int]int64), errors: make(map[string]int64)}
+func newCounts(unit string) *counts {
+	return &counts{unit: unit, latency: newHistogram(), service: newHistogram(), statuses: make(map[int]int64), errors: make(map[string]int64)}
 }
 
 func (c *counts) begin(start time.Time, d time.Duration) {
@@ -59,7 +62,7 @@ func (c *counts) begin(start time.Time, d time.Duration) {
 	c.start, c.end = start, start.Add(d)
 }
 
-// add counts a request and its latency.
+// add counts a request or a message and its latency.
 func (c *counts) add(o outcome, latency time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,12 +75,29 @@ func (c *counts) add(o outcome, latency time.Duration) {
 		c.errors[kind]++
 		return
 	}
-	c.statuses[o.status]++
+	if c.answered++; o.status != 0 {
+		c.statuses[o.status]++
+	}
 	record(c.latency, latency)
 	record(c.service, o.ended.Sub(o.sent))
 	if !o.ended.After(c.end) {
 		c.inTime++
 		c.bytes += o.bytes
+	}
+}
+
+// came counts what the server has sent by itself, and how old it is if it says so.
+func (c *counts) came(now time.Time, data string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.start.IsZero() || now.After(c.end) {
+		return
+	}
+	c.answered++
+	c.inTime++
+	c.bytes += int64(len(data))
+	if sent, ok := stamp(data); ok {
+		record(c.latency, now.Sub(sent))
 	}
 }
 
@@ -142,8 +162,8 @@ func (c *counts) show(w io.Writer) (stop func()) {
 func (c *counts) line(now time.Time, last int64) (text string, answered int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	answered = c.latency.TotalCount()
-	text = fmt.Sprintf("%.0f s  %d requests/s  p50 %s  p99 %s  waiting %d", now.Sub(c.start).Seconds(), answered-last,
+	answered = c.answered
+	text = fmt.Sprintf("%.0f s  %d %s/s  p50 %s  p99 %s  waiting %d", now.Sub(c.start).Seconds(), answered-last, c.unit,
 		micros(c.latency.ValueAtQuantile(50)), micros(c.latency.ValueAtQuantile(99)), c.waiting.Load())
 	if c.failed > 0 {
 		text += fmt.Sprintf("  failed %d", c.failed)

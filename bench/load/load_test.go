@@ -143,7 +143,7 @@ func TestStatusesAndErrors(t *testing.T) {
 		}
 	})
 	r, code, said := load(t, t.Context(), "-c", "2", "-method", "POST", "-d", "200ms", url)
-	if code != 1 || r.Failed == 0 || r.Statuses[418] == 0 || r.Statuses[302] == 0 || len(r.Errors) == 0 || !strings.Contains(said, "requests failed") {
+	if code != 1 || r.Failed == 0 || r.Statuses[418] == 0 || r.Statuses[302] == 0 || len(r.Errors) == 0 || !strings.Contains(said, "failures") {
 		t.Errorf("%d, %+v, %s", code, r, said)
 	}
 	// Nobody answers.
@@ -211,7 +211,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestLine(t *testing.T) {
-	c := newCounts()
+	c := newCounts("requests")
 	start := time.Unix(0, 0)
 	c.begin(start, time.Minute)
 	for i := range 100 {
@@ -225,6 +225,18 @@ func TestLine(t *testing.T) {
 	c.add(outcome{err: &client.Error{Op: "dial", Err: io.EOF}}, 0)
 	if got, _ := c.line(start, 100); !strings.HasSuffix(got, "failed 1") || c.errors["dial: EOF"] != 1 {
 		t.Errorf("%q, %v", got, c.errors)
+	}
+}
+
+// A body that is made up has the size it should have, and is posted.
+func TestSize(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err != nil || len(body) != 70_000 || r.Method != "POST" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	if r, code, said := load(t, t.Context(), "-c", "2", "-d", "100ms", "-size", "70000", url); code != 0 || len(r.Statuses) != 1 || r.Statuses[200] == 0 {
+		t.Errorf("%d, %+v, %s", code, r, said)
 	}
 }
 
@@ -244,6 +256,16 @@ func TestUsage(t *testing.T) {
 		{"-H", "x", "http://127.0.0.1/"},
 		{"-engine", "kqueue", "http://127.0.0.1/"},
 		{"-body", "@/nonexistent", "http://127.0.0.1/"},
+		{"-size", "-1", "http://127.0.0.1/"},
+		{"-size", "1", "-body", "x", "http://127.0.0.1/"},
+		{"-p", "2", "-size", "1", "http://127.0.0.1/"},
+		{"-binary", "http://127.0.0.1/"},
+		{"-compress", "http://127.0.0.1/"},
+		{"-receive", "-rate", "1", "http://127.0.0.1/"},
+		{"-receive", "-size", "1", "ws://127.0.0.1/"},
+		{"-method", "GET", "ws://127.0.0.1/"},
+		{"-body", "\xff", "ws://127.0.0.1/"},
+		{"ftp://127.0.0.1/"},
 	} {
 		if _, code, said := load(t, t.Context(), args...); code != 2 || !strings.HasPrefix(said, "load: ") {
 			t.Errorf("%q: %d, %s", args, code, said)

@@ -1,5 +1,5 @@
-// Command load puts a load on an HTTP server with ringkit's client, and says how many
-// requests were answered and how long they took. See README.md.
+// Command load puts a load on a server of HTTP or of WebSockets with ringkit's client, and
+// says how many requests or messages were answered and how long that took. See README.md.
 package main
 
 import (

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
 	"math"
-	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,14 +15,15 @@ import (
 	"github.com/ringkit/ringkit/client"
 )
 
-// backOff is for how long a slot does nothing after a request that failed: a server that
-// refuses connections is not asked in an endless loop.
+// backOff is for how long a slot does nothing after a failure: a server that refuses
+// connections is not asked in an endless loop.
 const backOff = 10 * time.Millisecond
 
-// generator has a slot for each request in flight.
+// generator has a slot for each request or message in flight.
 type generator struct {
 	*options
 	client *client.Client
+	dialer *dialer // of WebSockets
 	counts *counts
 	start  time.Time
 	over   atomic.Bool    // also if duration has not passed
@@ -34,6 +33,31 @@ type generator struct {
 // measure does what the options say. It ends early with ctx; an error means that
 // nothing was measured.
 func measure(ctx context.Context, o *options, progress io.Writer) (*result, error) {
+	g := newGenerator(o)
+	defer g.client.Transport.Close()
+	if o.receive {
+		return g.count(ctx, progress)
+	}
+	slots, end, err := g.slots()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := g.connect(ctx, slots[:o.connections]); err != nil {
+		return nil, err
+	}
+	defer g.begin(progress)()
+	if o.rate > 0 {
+		g.open(ctx, slots)
+	} else {
+		g.closed(ctx, slots)
+	}
+	elapsed := min(time.Since(g.start), g.duration)
+	unanswered := g.drain(ctx)
+	return g.counts.result(o, elapsed, unanswered), nil
+}
+
+func newGenerator(o *options) *generator {
 	t := &client.Transport{
 		Engine:              o.engine,
 		Loops:               o.loops,
@@ -48,45 +72,51 @@ func measure(ctx context.Context, o *options, progress io.Writer) (*result, erro
 	if o.insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
-	defer t.Close()
-	g := &generator{options: o, client: &client.Client{Transport: t, MaxRedirects: -1, Timeout: o.timeout}, counts: newCounts()}
-	slots := make([]*slot, o.inFlight())
-	for i := range slots {
-		s, err := g.slot()
-		if err != nil {
-			return nil, err
-		}
-		slots[i] = s
+	c := &client.Client{Transport: t, MaxRedirects: -1, Timeout: o.timeout}
+	if o.receive && !o.sockets() {
+		// A stream lasts; only its head has to come in time.
+		c.Timeout, t.ResponseHeaderTimeout, t.ReadTimeout = 0, o.timeout, -1
 	}
-	if err := g.connect(ctx, slots[:o.connections]); err != nil {
-		return nil, err
+	g := &generator{options: o, client: c, counts: newCounts(o.unit())}
+	if o.sockets() {
+		g.dialer = newDialer(o, c)
 	}
-
-	g.start = time.Now()
-	g.counts.begin(g.start, g.duration)
-	shown := g.counts.show(progress)
-	defer shown()
-	if o.rate > 0 {
-		g.open(ctx, slots)
-	} else {
-		g.closed(ctx, slots)
-	}
-	elapsed := min(time.Since(g.start), g.duration)
-	unanswered := g.drain(ctx)
-	return g.counts.result(o, elapsed, unanswered), nil
+	return g
 }
 
-// connect sends a request on each connection, so that connecting is not measured. It is
-// an error that none is answered.
+// slots returns the slots, the first ones on a connection each, and what ends them.
+func (g *generator) slots() (slots []*slot, end func(), err error) {
+	if g.sockets() {
+		slots, end = g.socketSlots()
+		return slots, end, nil
+	}
+	slots, err = g.requestSlots()
+	return slots, func() {}, err
+}
+
+// begin begins to count, and to show; stop ends that.
+func (g *generator) begin(progress io.Writer) (stop func()) {
+	g.start = time.Now()
+	g.counts.begin(g.start, g.duration)
+	return g.counts.show(progress)
+}
+
+// connect uses each connection once, so that connecting is not measured. It is an error
+// that there is no answer on any.
 func (g *generator) connect(ctx context.Context, slots []*slot) error {
 	outcomes := make(chan error, len(slots))
 	for _, s := range slots {
 		s.done = func(o outcome) { outcomes <- o.err }
 		s.send()
 	}
+	return anyOf(ctx, outcomes, len(slots))
+}
+
+// anyOf waits for n outcomes. It is an error that none was good.
+func anyOf(ctx context.Context, outcomes <-chan error, n int) error {
 	answered := false
 	var last error
-	for range slots {
+	for range n {
 		select {
 		case err := <-outcomes:
 			if answered = answered || err == nil; err != nil {
@@ -102,7 +132,7 @@ func (g *generator) connect(ctx context.Context, slots []*slot) error {
 	return last
 }
 
-// closed has each slot send its next request when the last has been answered.
+// closed has each slot send again when it has been answered.
 func (g *generator) closed(ctx context.Context, slots []*slot) {
 	g.busy.Add(len(slots))
 	for _, s := range slots {
@@ -116,8 +146,8 @@ func (g *generator) closed(ctx context.Context, slots []*slot) {
 	g.over.Store(true)
 }
 
-// open has requests sent when they are due. One that finds no free slot waits for one,
-// as do those behind it, and the time counts.
+// open has slots send when that is due. What finds no free slot waits for one, as does all
+// behind it, and the time counts.
 func (g *generator) open(ctx context.Context, slots []*slot) {
 	free := make(chan *slot, len(slots))
 	for _, s := range slots {
@@ -206,73 +236,36 @@ func (g *generator) drain(ctx context.Context) (unanswered int64) {
 	return g.counts.waiting.Load()
 }
 
-// slot sends one request at a time.
+// slot sends one request or message at a time.
 type slot struct {
 	g    *generator
-	req  *http.Request
-	due  time.Time // in an open loop
+	put  func(*slot) // on its way; finish is called when the answer is there
+	due  time.Time   // in an open loop
 	sent time.Time
-	done func(outcome)               // told when the request has been answered, or has failed
-	call func(*http.Response, error) // answered
+	done func(outcome) // told when there is an answer, or none to come
 }
 
-// outcome is what became of a request.
+// outcome is what became of a request or a message.
 type outcome struct {
 	sent, ended time.Time
-	status      int
+	status      int   // 0 for a message
 	bytes       int64 // of the body
 	err         error
 }
 
-func (g *generator) slot() (*slot, error) {
-	req, err := http.NewRequest(g.method, g.url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header, req.Host = g.header, g.host
-	if len(g.body) > 0 {
-		req.ContentLength = int64(len(g.body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(g.body)), nil }
-	}
-	s := &slot{g: g, req: req}
-	s.call = s.answered
-	return s, nil
-}
-
-// send sends the request.
 func (s *slot) send() {
-	if s.req.GetBody != nil {
-		s.req.Body, _ = s.req.GetBody()
-	}
 	s.sent = time.Now()
 	s.g.counts.waiting.Add(1)
-	s.g.client.Call(s.req, s.call)
+	s.put(s)
 }
 
-// longBody is from where a body is not read by the loop that brings it.
-const longBody = 64 << 10
-
-func (s *slot) answered(resp *http.Response, err error) {
-	if err == nil && resp.ContentLength >= longBody {
-		go s.finish(resp, nil)
-		return
-	}
-	s.finish(resp, err)
-}
-
-func (s *slot) finish(resp *http.Response, err error) {
-	o := outcome{sent: s.sent, err: err}
-	if err == nil {
-		o.status = resp.StatusCode
-		o.bytes, o.err = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-	}
-	o.ended = time.Now()
+func (s *slot) finish(o outcome) {
+	o.sent, o.ended = s.sent, time.Now()
 	s.g.counts.waiting.Add(-1)
 	s.done(o)
 }
 
-// again sends the next request of a closed loop.
+// again sends the next of a closed loop.
 func (s *slot) again() {
 	if s.g.over.Load() || time.Since(s.g.start) > s.g.duration {
 		s.g.busy.Done()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,14 +16,16 @@ import (
 // result is what a run found.
 type result struct {
 	URL         string           `json:"url"`
+	Unit        string           `json:"unit"` // of what is counted: requests, messages or events
 	Connections int              `json:"connections"`
 	Pipeline    int              `json:"pipeline"`
+	Receive     bool             `json:"receive,omitempty"`                    // the server sent by itself
 	Target      float64          `json:"target_requests_per_second,omitempty"` // of an open loop
 	Seconds     float64          `json:"seconds"`
-	Requests    int64            `json:"requests"` // answered in that time
+	Requests    int64            `json:"requests"` // answered in that time; or messages that came back; or what came
 	Rate        float64          `json:"requests_per_second"`
 	Bytes       int64            `json:"body_bytes"`
-	Statuses    map[int]int64    `json:"statuses"` // with those answered later
+	Statuses    map[int]int64    `json:"statuses,omitempty"` // of requests, with those answered later
 	Errors      map[string]int64 `json:"errors,omitempty"`
 	Failed      int64            `json:"failed"`
 	Unsent      int64            `json:"unsent"`     // were due, and found no free connection
@@ -58,7 +59,7 @@ func (c *counts) result(o *options, elapsed time.Duration, unanswered int64) *re
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &result{
-		URL: o.url, Connections: o.connections, Pipeline: o.pipeline, Target: o.rate,
+		URL: o.url, Unit: o.unit(), Connections: o.connections, Pipeline: o.pipeline, Receive: o.receive, Target: o.rate,
 		Seconds: elapsed.Seconds(), Requests: c.inTime, Rate: float64(c.inTime) / elapsed.Seconds(), Bytes: c.bytes,
 		Statuses: maps.Clone(c.statuses), Errors: maps.Clone(c.errors), Failed: c.failed,
 		Unsent: c.unsent, Unanswered: unanswered, Latency: summarize(c.latency),
@@ -74,13 +75,13 @@ func (c *counts) result(o *options, elapsed time.Duration, unanswered int64) *re
 func (r *result) err() error {
 	switch {
 	case r.Failed > 0:
-		return fmt.Errorf("%d requests failed", r.Failed)
+		return fmt.Errorf("%d failures", r.Failed)
 	case r.Unanswered > 0:
-		return fmt.Errorf("%d requests were not answered", r.Unanswered)
+		return fmt.Errorf("%d %s were not answered", r.Unanswered, r.Unit)
 	case r.Unsent > 0:
-		return fmt.Errorf("%d requests were not sent in time: want more connections, or a lower rate", r.Unsent)
+		return fmt.Errorf("%d %s were not sent in time: want more connections, or a lower rate", r.Unsent, r.Unit)
 	case r.Requests == 0:
-		return errors.New("no request was answered")
+		return fmt.Errorf("no %s in that time", r.Unit)
 	}
 	return nil
 }
@@ -111,14 +112,14 @@ func (r *result) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d connections", r.URL, r.Connections)
 	if r.Pipeline > 1 {
-		fmt.Fprintf(&b, " with %d requests in flight on each", r.Pipeline)
+		fmt.Fprintf(&b, " with %d %s in flight on each", r.Pipeline, r.Unit)
 	}
 	fmt.Fprintf(&b, ", %.1f s\n\n", r.Seconds)
-	fmt.Fprintf(&b, "  %d requests, %.0f/s", r.Requests, r.Rate)
+	fmt.Fprintf(&b, "  %d %s, %.0f/s", r.Requests, r.Unit, r.Rate)
 	if r.Target > 0 {
 		fmt.Fprintf(&b, " of %.0f/s", r.Target)
 	}
-	fmt.Fprintf(&b, ", %.1f MiB of bodies\n", float64(r.Bytes)/(1<<20))
+	fmt.Fprintf(&b, ", %.1f MiB received in them\n", float64(r.Bytes)/(1<<20))
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
 		fmt.Fprintf(&b, "  status %d: %d\n", status, r.Statuses[status])
 	}
@@ -131,9 +132,15 @@ func (r *result) text() string {
 	if r.Unanswered > 0 {
 		fmt.Fprintf(&b, "  not answered: %d\n", r.Unanswered)
 	}
-	if r.Service == nil {
+	switch {
+	case r.Receive && r.Latency == latencies{}:
+		b.WriteString("\n  no latencies: nothing began with the time at which it was made\n")
+		return b.String()
+	case r.Receive:
+		b.WriteString("\n  latency since they were made\n")
+	case r.Service == nil:
 		b.WriteString("\n  latency, of a closed loop\n")
-	} else {
+	default:
 		b.WriteString("\n  latency since requests were due, and since they were sent\n")
 	}
 	row := func(name string, of func(latencies) int64) {
