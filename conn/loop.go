@@ -112,6 +112,8 @@ type Loop struct {
 	lentID uint16  // with this number
 
 	trimmer   wheel.Timer
+	spare     spareBuffers // nil where there are always as many
+	spareAt   int64        // when to trim them
 	sweeper   sweeper
 	dorm      dorm
 	detaching map[uint32]func(int, []byte, error) // what to tell, by slot
@@ -164,6 +166,7 @@ func NewLoop(cfg Config) *Loop {
 	if l.inputLimit == 0 {
 		l.inputLimit = DefaultInputLimit
 	}
+	l.spare, _ = cfg.Ring.(spareBuffers)
 	l.sweeper.after = parkAfter(cfg)
 	_, l.dorm.closed = cfg.Ring.(interface{ Simulated() }) // its descriptors are none
 	l.now = l.clock()
@@ -383,14 +386,30 @@ func (l *Loop) turn(me *leader) error {
 	l.flush()
 	l.feedStarved()
 	l.recycle()
-	if l.arena.Excess() && !l.trimmer.Scheduled() {
+	if l.excess() && !l.trimmer.Scheduled() {
 		l.wheel.Schedule(&l.trimmer, l.now+trimEvery)
 	}
 	return nil
 }
 
-// trim gives back what memory for output has not been used for a while.
+// spareBuffers is a ring that makes more receive buffers where they are needed, see
+// package uring.
+type spareBuffers interface {
+	ExcessBuffers() bool
+	TrimBuffers()
+}
+
+// excess reports whether there is memory that may not be used for a while.
+func (l *Loop) excess() bool {
+	return l.arena.Excess() || l.count.Starved > 0 && l.spare != nil && l.spare.ExcessBuffers()
+}
+
+// trim gives back what memory for input and output has not been used for a while.
 func (l *Loop) trim() {
+	if l.spare != nil && l.now >= l.spareAt {
+		l.spareAt = l.now + trimEvery
+		l.spare.TrimBuffers()
+	}
 	if l.arena.Trim() {
 		l.wheel.Schedule(&l.trimmer, l.now) // with the next tick
 	}

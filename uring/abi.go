@@ -97,6 +97,7 @@ const (
 	registerProbe          = sys.IORING_REGISTER_PROBE
 	registerIOWQMaxWorkers = 19 // 5.15
 	registerPbufRing       = 22 // 5.19
+	unregisterPbufRing     = 23 // 5.19
 	registerSyncCancel     = 24 // 6.0
 
 	probeOpSupported = 1 << 0

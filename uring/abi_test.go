@@ -318,7 +318,7 @@ func TestSkipSuccess(t *testing.T) {
 func TestBufferRingLayout(t *testing.T) {
 	need(t, MultishotRecv)
 	r := open(t, Config{Buffers: 4, BufferSize: 64})
-	if got := binary.NativeEndian.Uint16(r.bufs.ring[pbufTailOffset:]); got != 4 {
+	if got := binary.NativeEndian.Uint16(r.bufs.groups[0].ring[pbufTailOffset:]); got != 4 {
 		t.Fatalf("the tail is %d, want 4", got)
 	}
 	a, b := tcpPair(t)

@@ -3,6 +3,7 @@ package uring
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"sync/atomic"
 	"unsafe"
 
@@ -10,27 +11,45 @@ import (
 	"github.com/ringkit/ringkit/internal/mapped"
 )
 
-const bufGroup = 0
-
-// buffers are the receive buffers of a ring, contiguous in one mapping. With a
-// provided-buffer ring (5.19) the kernel takes them in the order they were given;
-// without it they are a stack.
+// buffers are the receive buffers of a ring. With provided-buffer rings (5.19) they are
+// in groups, which the kernel takes in the order they were given; without they are a
+// stack. The first group is there from the beginning. Another, as large as all before it
+// together, is made when connections find no buffer, and given back when so many have not
+// been used for a while.
+//
+// A receive takes from the group it was armed with. When that is gone, it ends as one that
+// found no buffer, and is armed again with another.
 type buffers struct {
-	mem   []byte
-	size  int
-	count int
+	size   int
+	first  int // buffers of the first group, 1<<shift
+	shift  int
+	most   int // in all groups
+	groups []bufferGroup
+	leave  *bufferGroup // has been taken away from the kernel; completions may still have its buffers
 
 	ringFD int
-	ring   []byte // entries shared with the kernel; nil without a buffer ring
-	tail   uint16 // not yet published
-	shown  uint16
-	bid0   uint16 // buffer in entry 0, whose last two bytes are the ring's tail
+	want   bool // the newest group was used up
+	next   int  // what picks the group, once there are as many as there may be
+	peak   int  // the most delivered between two calls of publish, since the last trim
 
 	free []uint16 // the stack without a buffer ring
 
 	lent   int // buffers in the caller's hands
 	closed bool
-	out    []bool // which they are; kept in test builds only
+	out    map[uint16]bool // which they are; kept in test builds only
+}
+
+// bufferGroup are buffers with consecutive numbers, contiguous in one mapping.
+type bufferGroup struct {
+	mem   []byte
+	from  int // the number of the first
+	count int
+
+	ring  []byte // entries shared with the kernel; nil without a buffer ring
+	tail  uint16 // not yet published
+	shown uint16
+	bid0  uint16 // buffer in entry 0, whose last two bytes are the ring's tail
+	used  int    // delivered since the last publish
 }
 
 // bufEntry is struct io_uring_buf (5.19) without its last field, which in the
@@ -41,36 +60,111 @@ type bufEntry struct {
 	bid  uint16
 }
 
-func (b *buffers) open(ringFD, count, size int, kernelRing bool) (err error) {
-	b.size, b.count = size, count
-	if b.mem, err = mapped.Alloc(count * size); err != nil {
+func (b *buffers) open(ringFD, count, most, size int, kernelRing bool) error {
+	b.ringFD, b.size, b.first, b.most = ringFD, size, count, most
+	b.shift = bits.Len(uint(count - 1))
+	if check.Enabled {
+		b.out = make(map[uint16]bool)
+	}
+	if kernelRing {
+		return b.grow()
+	}
+	// One is taken for each receive and given back before the next: there is no want.
+	mem, err := mapped.Alloc(count * size)
+	if err != nil {
 		return refused("map receive buffers", err)
 	}
-	if check.Enabled {
-		b.out = make([]bool, count)
-	}
-	if !kernelRing {
-		b.free = make([]uint16, 0, count)
-	} else if err := b.register(ringFD); err != nil {
-		return err
-	}
+	b.groups = []bufferGroup{{mem: mem, count: count}}
+	b.free = make([]uint16, 0, count)
 	for i := range count {
-		b.add(uint16(i))
+		b.free = append(b.free, uint16(i))
 	}
-	b.publish()
 	return nil
 }
 
-func (b *buffers) register(ringFD int) (err error) {
-	if b.ring, err = mapped.Alloc(b.count * pbufEntrySize); err != nil {
-		return refused("map the buffer ring", err)
+// groupOf returns the group of a buffer: the sizes of groups are 1, 1, 2, 4 ... times
+// that of the first.
+func (b *buffers) groupOf(id int) int { return bits.Len(uint(id) >> b.shift) }
+
+func (b *buffers) total() int {
+	last := &b.groups[len(b.groups)-1]
+	return last.from + last.count
+}
+
+// grow makes one more group.
+func (b *buffers) grow() (err error) {
+	g := bufferGroup{count: b.first}
+	if len(b.groups) > 0 {
+		g.from = b.total()
+		g.count = g.from
 	}
-	reg := bufReg{ringAddr: address(b.ring), ringEntries: uint32(b.count), bgid: bufGroup}
-	if err := register(ringFD, registerPbufRing, unsafe.Pointer(&reg), 1); err != nil {
-		return refused("register the buffer ring", err)
+	if g.mem, err = mapped.Alloc(g.count * b.size); err != nil {
+		return refused("map receive buffers", err)
 	}
-	b.ringFD = ringFD
+	if g.ring, err = mapped.Alloc(g.count * pbufEntrySize); err != nil {
+		err = refused("map the buffer ring", err)
+	} else {
+		reg := bufReg{ringAddr: address(g.ring), ringEntries: uint32(g.count), bgid: uint16(len(b.groups))}
+		if err = register(b.ringFD, registerPbufRing, unsafe.Pointer(&reg), 1); err != nil {
+			err = refused("register the buffer ring", err)
+		}
+	}
+	if err != nil {
+		return errors.Join(err, g.unmap())
+	}
+	for i := range g.count {
+		g.add(g.from+i, b.size)
+	}
+	g.publish()
+	b.groups = append(b.groups, g)
 	return nil
+}
+
+// pick returns the number of the group for a receive that is armed: the newest, which has
+// been made for those that found nothing in the others. With as many groups as there may
+// be, those that find nothing go round.
+func (b *buffers) pick() uint16 {
+	if b.want {
+		b.want = false
+		if b.leave == nil && b.total() < b.most && b.grow() != nil {
+			b.most = b.total() // there is no memory for more
+		}
+	}
+	if b.total() < b.most {
+		return uint16(len(b.groups) - 1)
+	}
+	b.next = (b.next + b.first) % b.total()
+	return uint16(b.groupOf(b.next))
+}
+
+// missed is called when a receive found no buffer. Nobody says in which group: it is time
+// for another when the newest has been used.
+func (b *buffers) missed() {
+	if newest := &b.groups[len(b.groups)-1]; newest.ring != nil && 2*newest.used >= newest.count {
+		b.want = true
+	}
+}
+
+// excess reports whether there is something to trim.
+func (b *buffers) excess() bool { return len(b.groups) > 1 || b.leave != nil }
+
+// trim takes the newest group away from the kernel, when half of the others would have
+// been enough since the last time. reaped says that all completions there were have been
+// read: the memory of a group that was taken away before can be given back.
+func (b *buffers) trim(reaped bool) {
+	if b.leave != nil && reaped && b.lent == 0 {
+		_ = b.leave.unmap()
+		b.leave = nil
+	}
+	n := len(b.groups) - 1
+	if n > 0 && b.leave == nil && 2*b.peak <= b.groups[n].from {
+		reg := bufReg{bgid: uint16(n)}
+		if register(b.ringFD, unregisterPbufRing, unsafe.Pointer(&reg), 1) == nil {
+			g := b.groups[n]
+			b.leave, b.groups = &g, b.groups[:n]
+		}
+	}
+	b.peak, b.want = 0, false
 }
 
 // take returns buffer id cut to n bytes, as the receiver sees it.
@@ -80,41 +174,51 @@ func (b *buffers) take(id uint16, n int) []byte {
 		b.out[id] = true
 	}
 	b.lent++
-	at := int(id) * b.size
-	return b.mem[at : at+n : at+b.size]
+	g := b.holder(id)
+	g.used++
+	at := (int(id) - g.from) * b.size
+	return g.mem[at : at+n : at+b.size]
+}
+
+// holder returns the group with the memory of a buffer.
+func (b *buffers) holder(id uint16) *bufferGroup {
+	if i := b.groupOf(int(id)); i < len(b.groups) {
+		return &b.groups[i]
+	}
+	return b.leave
 }
 
 // give returns a buffer to the kernel, or to the stack.
 func (b *buffers) give(id uint16) {
-	if b.out != nil {
+	g := b.holder(id)
+	if check.Enabled {
 		check.That(b.out[id], "receive buffer %d released twice", id)
-		b.out[id] = false
+		delete(b.out, id)
+		at := (int(id) - g.from) * b.size
+		check.Poison(g.mem[at : at+b.size : at+b.size])
 	}
-	at := int(id) * b.size
-	check.Poison(b.mem[at : at+b.size : at+b.size])
 	b.lent--
-	if b.closed {
+	switch {
+	case b.closed:
 		_ = b.freeUnused()
-		return
+	case g.ring == nil:
+		b.free = append(b.free, id)
+	case g != b.leave:
+		g.add(int(id), b.size)
 	}
-	b.add(id)
 }
 
-func (b *buffers) add(id uint16) {
-	if b.ring == nil {
-		b.free = append(b.free, id)
-		return
-	}
-	i := int(b.tail) & (b.count - 1)
-	e := (*bufEntry)(unsafe.Pointer(&b.ring[i*pbufEntrySize]))
-	e.addr = address(b.mem[int(id)*b.size:])
-	e.len = uint32(b.size)
+func (g *bufferGroup) add(id, size int) {
+	i := int(g.tail) & (g.count - 1)
+	e := (*bufEntry)(unsafe.Pointer(&g.ring[i*pbufEntrySize]))
+	e.addr = address(g.mem[(id-g.from)*size:])
+	e.len = uint32(size)
 	if i == 0 {
-		b.bid0 = id
+		g.bid0 = uint16(id)
 	} else {
-		e.bid = id
+		e.bid = uint16(id)
 	}
-	b.tail++
+	g.tail++
 }
 
 func (b *buffers) pop() (uint16, bool) {
@@ -127,18 +231,32 @@ func (b *buffers) pop() (uint16, bool) {
 	return id, true
 }
 
-// publish shows the kernel the buffers added since the last call. The tail is 16
-// bits wide, a width Go has no atomic store for: the store covers the bid of
-// entry 0 beside it as well, which nobody else writes.
+// publish shows the kernel the buffers added since the last call.
 func (b *buffers) publish() {
-	if b.ring == nil || b.tail == b.shown {
+	if len(b.groups) == 1 {
+		b.groups[0].publish()
 		return
 	}
-	b.shown = b.tail
+	used := 0
+	for i := range b.groups {
+		used += b.groups[i].used
+		b.groups[i].publish()
+	}
+	b.peak = max(b.peak, used)
+}
+
+// publish shows the kernel the buffers that were added. The tail is 16
+// bits wide, a width Go has no atomic store for: the store covers the bid of
+// entry 0 beside it as well, which nobody else writes.
+func (g *bufferGroup) publish() {
+	if g.used = 0; g.ring == nil || g.tail == g.shown {
+		return
+	}
+	g.shown = g.tail
 	var v [4]byte
-	binary.NativeEndian.PutUint16(v[0:], b.bid0)
-	binary.NativeEndian.PutUint16(v[2:], b.tail)
-	word := (*uint32)(unsafe.Pointer(&b.ring[pbufTailOffset-2]))
+	binary.NativeEndian.PutUint16(v[0:], g.bid0)
+	binary.NativeEndian.PutUint16(v[2:], g.tail)
+	word := (*uint32)(unsafe.Pointer(&g.ring[pbufTailOffset-2]))
 	atomic.StoreUint32(word, binary.NativeEndian.Uint32(v[:]))
 }
 
@@ -146,16 +264,25 @@ func (b *buffers) publish() {
 // caller's hands when the last of them is released.
 func (b *buffers) close() error {
 	b.closed = true
-	err := mapped.Free(b.ring)
-	b.ring = nil
-	return errors.Join(err, b.freeUnused())
+	return b.freeUnused()
 }
 
-func (b *buffers) freeUnused() error {
+func (b *buffers) freeUnused() (err error) {
 	if b.lent > 0 {
 		return nil
 	}
-	mem := b.mem
-	b.mem = nil
-	return mapped.Free(mem)
+	for i := range b.groups {
+		err = errors.Join(err, b.groups[i].unmap())
+	}
+	if b.leave != nil {
+		err = errors.Join(err, b.leave.unmap())
+	}
+	b.groups, b.leave = nil, nil
+	return err
+}
+
+func (g *bufferGroup) unmap() error {
+	err := errors.Join(mapped.Free(g.ring), mapped.Free(g.mem))
+	g.ring, g.mem = nil, nil
+	return err
 }

@@ -112,7 +112,7 @@ func TestCloseLeavesBuffersInUse(t *testing.T) {
 			t.Errorf("the buffer holds %q", c.Buf)
 		}
 		r.Release(c.BufID)
-		if r.bufs.mem != nil {
+		if r.bufs.groups != nil {
 			t.Error("the buffers are still mapped after the last release")
 		}
 	})
@@ -193,8 +193,8 @@ func TestCloseFromTheWrongThread(t *testing.T) {
 	if took := time.Since(start); took > patience {
 		t.Errorf("Close took %v", took)
 	}
-	r.bufs.mem[0] = 1 // a fault if it is not mapped
-	r.Wake()          // harmless
+	r.bufs.groups[0].mem[0] = 1 // a fault if it is not mapped
+	r.Wake()                    // harmless
 }
 
 // What cannot be cancelled in time is left mapped, and the error says so.
@@ -220,7 +220,7 @@ func TestCloseGivesUp(t *testing.T) {
 	if took < 100*time.Millisecond || took > patience {
 		t.Errorf("Close took %v", took)
 	}
-	r.bufs.mem[0] = 1 // a fault if it is not mapped
+	r.bufs.groups[0].mem[0] = 1 // a fault if it is not mapped
 	_ = r.Stats()
 }
 
@@ -265,7 +265,7 @@ func TestCloseFD(t *testing.T) {
 // The register of test builds knows the ring's memory.
 func TestRingMemoryIsMapped(t *testing.T) {
 	eachTier(t, Config{}, func(t *testing.T, r *testRing) {
-		for name, b := range map[string][]byte{"rings": r.ringMem, "entries": r.sqeMem, "arguments": r.scratch, "buffers": r.bufs.mem} {
+		for name, b := range map[string][]byte{"rings": r.ringMem, "entries": r.sqeMem, "arguments": r.scratch, "buffers": r.bufs.groups[0].mem} {
 			if len(b) == 0 || !mapped.Owns(b) {
 				t.Errorf("the %s are not mapped memory", name)
 			}

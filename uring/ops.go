@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -45,7 +46,9 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	}
 	e.PrepOperation(opRecv, int32(fd), 0, n, 0)
 	e.SetFlags(sqeBufferSelect)
-	e.SetBufGroup(bufGroup)
+	if len(r.bufs.groups) > 1 || r.bufs.want {
+		e.SetBufGroup(r.bufs.pick())
+	}
 }
 
 // multishot reports whether a receive on fd may be multishot. Only kernels that need
@@ -98,6 +101,18 @@ func recvNow(fd int, buf []byte) (int, syscall.Errno) {
 
 // Release gives a receive buffer back.
 func (r *Ring) Release(id uint16) { r.bufs.give(id) }
+
+// ExcessBuffers reports whether there are more receive buffers than Config.Buffers, so
+// that TrimBuffers should be called in a while.
+func (r *Ring) ExcessBuffers() bool { return r.bufs.excess() }
+
+// TrimBuffers gives back the memory of some of the buffers that were added to
+// Config.Buffers, if so many have not been used since the last call: a second is a good
+// time between two calls.
+func (r *Ring) TrimBuffers() {
+	overflows := atomic.LoadUint32(r.sq.flags)&sqCQOverflow != 0 // there are completions in the kernel
+	r.bufs.trim(!overflows && !r.ready())
+}
 
 // Send sends all of p, which has to be mapped memory and to stay untouched until
 // the completion. The kernel finishes short sends itself (MSG_WAITALL); a result

@@ -25,6 +25,9 @@ type Config struct {
 	// Buffers is the number of receive buffers, a power of two up to 32768;
 	// 0 means 256.
 	Buffers int
+	// MaxBuffers is up to where that is doubled as long as receives find none, a power of
+	// two up to 32768; 0 means Buffers, or 4096 where that is 0, too. See TrimBuffers.
+	MaxBuffers int
 	// BufferSize is the size of one receive buffer in bytes; 0 means 4096.
 	BufferSize int
 	// Without names features not to use although the kernel has them: to test
@@ -45,6 +48,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Buffers == 0 {
 		c.Buffers = 256
+		if c.MaxBuffers == 0 {
+			c.MaxBuffers = 4096
+		}
+	}
+	if c.MaxBuffers == 0 {
+		c.MaxBuffers = c.Buffers
 	}
 	if c.BufferSize == 0 {
 		c.BufferSize = 4096
@@ -61,6 +70,8 @@ func (c Config) check() error {
 		return fmt.Errorf("uring: CQEntries %d is not a power of two up to 65536", c.CQEntries)
 	case !powerOfTwo(c.Buffers, maxPbufEntries):
 		return fmt.Errorf("uring: Buffers %d is not a power of two up to %d", c.Buffers, maxPbufEntries)
+	case !powerOfTwo(c.MaxBuffers, maxPbufEntries) || c.MaxBuffers < c.Buffers:
+		return fmt.Errorf("uring: MaxBuffers %d is not a power of two from Buffers, %d, to %d", c.MaxBuffers, c.Buffers, maxPbufEntries)
 	case c.BufferSize < 64 || c.BufferSize > 1<<20:
 		return fmt.Errorf("uring: BufferSize %d is not between 64 bytes and 1 MiB", c.BufferSize)
 	}
@@ -169,7 +180,7 @@ func (r *Ring) open(cfg Config) error {
 	workers := [2]uint32{1, 1}
 	_ = register(r.fd, registerIOWQMaxWorkers, unsafe.Pointer(&workers[0]), 2)
 
-	if err := r.bufs.open(r.fd, cfg.Buffers, cfg.BufferSize, r.features&BufferRing != 0); err != nil {
+	if err := r.bufs.open(r.fd, cfg.Buffers, cfg.MaxBuffers, cfg.BufferSize, r.features&BufferRing != 0); err != nil {
 		return err
 	}
 	if r.features&BufferRing == 0 {
@@ -366,6 +377,7 @@ func (r *Ring) deliver(c *ring.Completion, token ring.Token, res int32, flags ui
 	case ring.OpRecv:
 		if res == -int32(syscall.ENOBUFS) {
 			r.stats.Starved++
+			r.bufs.missed()
 		}
 		if r.polled != nil {
 			r.receivePolled(c)
