@@ -29,6 +29,10 @@ const (
 	opClose       = sys.IORING_OP_CLOSE
 	opSend        = sys.IORING_OP_SEND
 	opRecv        = sys.IORING_OP_RECV
+	opFilesUpdate = sys.IORING_OP_FILES_UPDATE
+	opShutdown    = sys.IORING_OP_SHUTDOWN
+	opURingCmd    = sys.IORING_OP_URING_CMD
+	opFixedFD     = 54 // FIXED_FD_INSTALL, 6.8
 )
 
 // Set-up flags.
@@ -62,6 +66,7 @@ const (
 
 // Flags of a submission entry.
 const (
+	sqeFixedFile    = sys.IOSQE_FLAGS_FIXED_FILE
 	sqeBufferSelect = sys.IOSQE_FLAGS_BUFFER_SELECT
 	sqeSkipSuccess  = 1 << 6 // 5.17
 )
@@ -71,6 +76,8 @@ const (
 	acceptMultishot = 1 << 0 // 5.19
 	recvMultishot   = 1 << 1 // 6.0
 	pollMultishot   = 1 << 0 // 5.13
+
+	cmdSetsockopt = 3 // of opURingCmd on a socket, 6.7
 )
 
 // Flags of a completion entry.
@@ -95,6 +102,7 @@ const (
 // Operations of io_uring_register and their flags.
 const (
 	registerProbe          = sys.IORING_REGISTER_PROBE
+	registerFiles2         = 13 // 5.13
 	registerIOWQMaxWorkers = 19 // 5.15
 	registerPbufRing       = 22 // 5.19
 	unregisterPbufRing     = 23 // 5.19
@@ -102,8 +110,11 @@ const (
 
 	probeOpSupported = 1 << 0
 	probeMaxOps      = 256
+	filesSparse      = 1 << 0 // 5.19
 	cancelAll        = 1 << 0 // 5.19
+	cancelFD         = 1 << 1 // 5.19
 	cancelAny        = 1 << 2 // 5.19
+	cancelFDFixed    = 1 << 3 // 6.0
 )
 
 // Sizes in bytes.
@@ -113,6 +124,7 @@ const (
 	pbufEntrySize  = 16
 	pbufTailOffset = 14    // of the ring: the resv field of entry 0 is the tail
 	maxPbufEntries = 32768 // entries, not bytes
+	rsrcSize       = 32    // rsrcRegister
 	argSize        = 24    // getEventsArg
 )
 
@@ -137,6 +149,15 @@ type bufReg struct {
 	bgid        uint16
 	flags       uint16
 	resv        [3]uint64
+}
+
+// rsrcRegister is struct io_uring_rsrc_register (5.13).
+type rsrcRegister struct {
+	nr    uint32
+	flags uint32
+	_     uint64
+	data  uint64
+	tags  uint64
 }
 
 // probeOp and probe are struct io_uring_probe_op and io_uring_probe (5.6).
@@ -176,6 +197,7 @@ var (
 	_ [16]byte  = [unsafe.Sizeof(timespec{})]byte{}
 	_ [24]byte  = [unsafe.Sizeof(getEventsArg{})]byte{}
 	_ [40]byte  = [unsafe.Sizeof(bufReg{})]byte{}
+	_ [32]byte  = [unsafe.Sizeof(rsrcRegister{})]byte{}
 	_ [8]byte   = [unsafe.Sizeof(probeOp{})]byte{}
 	_ [16]byte  = [unsafe.Sizeof(opProbe{}) - 8*probeMaxOps]byte{}
 	_ [64]byte  = [unsafe.Sizeof(syncCancelReg{})]byte{}

@@ -49,11 +49,13 @@ func (r *Ring) dropPrepared() {
 }
 
 func (r *Ring) drop(e *sqe) {
-	if e.Opcode() == opClose {
-		unix.Close(int(e.Fd()))
+	if sqeFlags(e)&sqeSkipSuccess == 0 {
+		r.inflight--
 		return
 	}
-	r.inflight--
+	if e.Opcode() == opClose && sqeFileIndex(e) == 0 { // a slot goes with the ring
+		unix.Close(int(e.Fd()))
+	}
 }
 
 // settle cancels until nothing is in flight. One round does it when the requests
@@ -111,5 +113,5 @@ func (r *Ring) closeFDs() {
 // release frees everything. Nothing is in flight.
 func (r *Ring) release() error {
 	r.closeFDs()
-	return errors.Join(r.bufs.close(), mapped.Free(r.ringMem), mapped.Free(r.sqeMem), mapped.Free(r.scratch))
+	return errors.Join(r.bufs.close(), r.files.close(), mapped.Free(r.ringMem), mapped.Free(r.sqeMem), mapped.Free(r.scratch))
 }

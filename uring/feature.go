@@ -38,6 +38,9 @@ const (
 	// happens later, once. Idle connections are parked on it; without it they keep
 	// their receive.
 	OneshotPoll
+	// DirectDescriptors are files in a table of the ring (see OpenFiles) that take no
+	// descriptor of the process, and can be given one when something needs it (6.8).
+	DirectDescriptors
 
 	allFeatures = 1<<iota - 1
 
@@ -45,7 +48,7 @@ const (
 	fullTier = MultishotRecv | BufferRing | CoopTaskrun | NoSQArray
 )
 
-var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix", "oneshot poll"}
+var featureNames = []string{"multishot receive", "buffer ring", "cooperative task running", "no index array", "no iowait", "multishot receive on unix", "oneshot poll", "direct descriptors"}
 
 // String lists the names of the features in f, "" if there are none.
 func (f Feature) String() string {
@@ -81,7 +84,7 @@ type Report struct {
 }
 
 // Tier is "full" when every optional feature that makes a difference to speed over
-// TCP is there (all but NoIowait, MultishotUnix and OneshotPoll), "base" when one is missing,
+// TCP is there (all but NoIowait, MultishotUnix, OneshotPoll and DirectDescriptors), "base" when one is missing,
 // and "none" without io_uring.
 func (p *Report) Tier() string {
 	switch {

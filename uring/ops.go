@@ -34,7 +34,7 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	e.SetUserData(uint64(t))
 	if r.polled != nil {
 		r.polled[t] = int32(fd)
-		e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0)
+		e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0) // never a slot: see open
 		e.SetOpFlags(unix.POLLIN | unix.POLLRDHUP)
 		return
 	}
@@ -44,7 +44,7 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 	} else {
 		n = uint32(r.bufs.size)
 	}
-	e.PrepOperation(opRecv, int32(fd), 0, n, 0)
+	e.PrepOperation(opRecv, file(e, fd), 0, n, 0)
 	e.SetFlags(sqeBufferSelect)
 	if len(r.bufs.groups) > 1 || r.bufs.want {
 		e.SetBufGroup(r.bufs.pick())
@@ -59,6 +59,9 @@ func (r *Ring) multishot(fd int) bool {
 	case MultishotRecv | MultishotUnix:
 		return true
 	case MultishotRecv:
+		if ring.IsDirect(fd) {
+			return !r.files.unix[ring.FileSlot(fd)]
+		}
 		family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		return err == nil && family != unix.AF_UNIX
 	}
@@ -120,7 +123,7 @@ func (r *Ring) TrimBuffers() {
 func (r *Ring) Send(t ring.Token, fd int, p []byte) {
 	check.That(mapped.Owns(p), "send of memory that is not mapped")
 	e := r.prepare()
-	e.PrepOperation(opSend, int32(fd), address(p), uint32(len(p)), 0)
+	e.PrepOperation(opSend, file(e, fd), address(p), uint32(len(p)), 0)
 	e.SetOpFlags(unix.MSG_WAITALL | unix.MSG_NOSIGNAL)
 	e.SetUserData(uint64(t))
 }
@@ -130,7 +133,7 @@ func (r *Ring) Send(t ring.Token, fd int, p []byte) {
 func (r *Ring) SendSome(t ring.Token, fd int, p []byte) {
 	check.That(mapped.Owns(p), "send of memory that is not mapped")
 	e := r.prepare()
-	e.PrepOperation(opSend, int32(fd), address(p), uint32(len(p)), 0)
+	e.PrepOperation(opSend, file(e, fd), address(p), uint32(len(p)), 0)
 	e.SetOpFlags(unix.MSG_NOSIGNAL)
 	e.SetUserData(uint64(t))
 }
@@ -140,7 +143,7 @@ func (r *Ring) SendSome(t ring.Token, fd int, p []byte) {
 func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
 	check.That(mapped.Owns(sockaddr), "connect with an address that is not mapped")
 	e := r.prepare()
-	e.PrepOperation(opConnect, int32(fd), address(sockaddr), 0, uint64(len(sockaddr)))
+	e.PrepOperation(opConnect, file(e, fd), address(sockaddr), 0, uint64(len(sockaddr)))
 	e.SetUserData(uint64(t))
 }
 
@@ -148,7 +151,7 @@ func (r *Ring) Connect(t ring.Token, fd int, sockaddr []byte) {
 // poll(2), POLLRDHUP are implied. The result is the mask of events.
 func (r *Ring) Poll(t ring.Token, fd int, events uint32) {
 	e := r.prepare()
-	e.PrepOperation(opPollAdd, int32(fd), 0, 0, 0)
+	e.PrepOperation(opPollAdd, file(e, fd), 0, 0, 0)
 	e.SetOpFlags(events)
 	e.SetUserData(uint64(t))
 }
@@ -168,21 +171,45 @@ func (r *Ring) Cancel(t, target ring.Token) {
 // Shutdown shuts down one or both directions of a socket at once, with a plain
 // system call: as a ring operation it would always take a kernel worker.
 // SHUT_RDWR completes an armed receive with 0.
-func (r *Ring) Shutdown(fd, how int) { _ = unix.Shutdown(fd, how) }
+//
+// A file without a descriptor would have to be given one for that. So SHUT_RDWR and
+// SHUT_RD cancel what is in flight on it instead, and leave the rest to CloseFD.
+func (r *Ring) Shutdown(fd, how int) {
+	if ring.IsDirect(fd) {
+		r.shutdownDirect(fd, how)
+		return
+	}
+	_ = unix.Shutdown(fd, how)
+}
 
 // Reset has CloseFD end a TCP connection with a RST instead of a FIN, see
 // socket(7), SO_LINGER. Other sockets know no such thing.
 func (r *Ring) Reset(fd int) {
+	if ring.IsDirect(fd) {
+		r.resetDirect(fd)
+		return
+	}
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
 // CloseFD closes a descriptor on which no operation is in flight. There is no
 // completion.
 func (r *Ring) CloseFD(fd int) {
-	e := r.prepare()
-	r.inflight-- // it completes only when it fails
+	e := r.silent()
+	if ring.IsDirect(fd) {
+		e.PrepOperation(opClose, 0, 0, 0, 0)
+		e.SetSpliceFdIn(int32(ring.FileSlot(fd)) + 1)
+		return
+	}
 	e.PrepOperation(opClose, int32(fd), 0, 0, 0)
+}
+
+// silent prepares an operation that completes only when it fails, of which nobody hears.
+func (r *Ring) silent() *sqe {
+	e := r.prepare()
+	r.inflight--
 	e.SetFlags(sqeSkipSuccess)
+	return e
 }
 
 // Forget tells that a descriptor with nothing in flight is used elsewhere from now

@@ -20,10 +20,6 @@ type prober struct {
 	ops    opProbe
 }
 
-// opFixedFDInstall came with 6.8, as did the fairness of multishot receive; the
-// operation can be asked for, the fairness cannot.
-const opFixedFDInstall = 54
-
 var errEndLost = errors.New("the kernel loses the end of a unix stream that comes right behind data, as 6.18 does")
 
 var errUnfair = errors.New("the kernel is older than 6.8, where one connection could starve the others")
@@ -45,6 +41,7 @@ func (p *prober) run() {
 	p.want(MultishotRecv, "6.8", p.multishotRecv)
 	p.want(MultishotUnix, "6.8", p.multishotUnix)
 	p.want(OneshotPoll, "5.19", p.oneshotPoll)
+	p.want(DirectDescriptors, "6.8", p.directDescriptors)
 }
 
 func (p *prober) add(f Finding) bool {
@@ -159,7 +156,9 @@ func (p *prober) multishotRecv() error {
 			return nil
 		})
 	})
-	if err == nil && !p.has(opFixedFDInstall) {
+	if err == nil && !p.has(opFixedFD) {
+		// It came with 6.8, as did the fairness of multishot receive; the operation can
+		// be asked for, the fairness cannot.
 		return errUnfair
 	}
 	return err
@@ -374,6 +373,65 @@ func (p *prober) oneshotPoll() error {
 			return nil
 		})
 	})
+}
+
+// directDescriptors has a connection live as a connection of a server does that has no
+// descriptor. What is prepared together is submitted together, and has to be done in order.
+func (p *prober) directDescriptors() error {
+	if p.report.Features&BufferRing == 0 {
+		return errors.New("needs a buffer ring")
+	}
+	return p.with(p.report.Features|DirectDescriptors, func(r *Ring) error {
+		if err := r.OpenFiles(4); err != nil {
+			return err
+		}
+		return pair(func(a, b int) error { return liveInTable(r, a, b) })
+	})
+}
+
+func liveInTable(r *Ring, a, b int) error {
+	fd, err := unix.FcntlInt(uintptr(a), unix.F_DUPFD_CLOEXEC, 0) // a is the caller's
+	if err != nil {
+		return err
+	}
+	direct := r.Register(fd, 3)
+	if err := receive(r, direct, b, "through a table"); err != nil {
+		return err
+	}
+	if fd, err = r.Install(direct); err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte("x"))
+	unix.Close(fd)
+	if err != nil {
+		return err
+	}
+	// What Shutdown and Reset do, with tokens that tell what came of it.
+	poll, reset := probeToken(ring.OpPoll), probeToken(ring.OpConnect)
+	r.Poll(poll, direct, 0)
+	r.setLinger(r.prepare(), direct).SetUserData(uint64(reset))
+	r.Shutdown(direct, unix.SHUT_RDWR)
+	for left := 2; left > 0; {
+		c, err := await(r)
+		switch {
+		case err != nil:
+			return err
+		case c.HasBuffer():
+			r.Release(c.BufID)
+		case c.Token == poll && c.Res != -int32(syscall.ECANCELED), c.Token == reset && c.Res != 0:
+			return fmt.Errorf("%v completed with %d", c.Token, c.Res)
+		case c.Token == poll, c.Token == reset:
+			left--
+		}
+	}
+	r.CloseFD(direct)
+	if err := r.Enter(0); err != nil {
+		return err
+	}
+	if _, err := r.Install(direct); !errors.Is(err, syscall.EBADF) {
+		return fmt.Errorf("a slot that was closed is still in use: %v", err)
+	}
+	return nil
 }
 
 func expectPoll(r *Ring, poll ring.Token, want int32) error {

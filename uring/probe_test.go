@@ -46,8 +46,8 @@ func TestProbe(t *testing.T) {
 	if ops.lastOp >= opFutexWait {
 		want |= NoSQArray
 	}
-	if ops.lastOp >= opFixedFDInstall {
-		want |= MultishotRecv
+	if ops.lastOp >= opFixedFD {
+		want |= MultishotRecv | DirectDescriptors
 	}
 	if q.Features&featNoIowait != 0 {
 		want |= NoIowait
@@ -55,8 +55,8 @@ func TestProbe(t *testing.T) {
 	if missing := want &^ p.Features; missing != 0 {
 		t.Errorf("not found: %v", missing)
 	}
-	if len(p.Findings) != 12 {
-		t.Errorf("%d findings, want 12", len(p.Findings))
+	if len(p.Findings) != 13 {
+		t.Errorf("%d findings, want 13", len(p.Findings))
 	}
 	for _, f := range p.Findings {
 		if f.Name == "" || f.Since == "" || f.Need && !f.Available() || strings.Contains(p.String(), "\n\n") {
@@ -92,7 +92,7 @@ func TestTier(t *testing.T) {
 		want   string
 	}{
 		{Report{Features: allFeatures}, "full"},
-		{Report{Features: allFeatures &^ (NoIowait | MultishotUnix | OneshotPoll)}, "full"},
+		{Report{Features: allFeatures &^ (NoIowait | MultishotUnix | OneshotPoll | DirectDescriptors)}, "full"},
 		{Report{Features: allFeatures &^ NoSQArray}, "base"},
 		{Report{}, "base"},
 		{Report{Features: allFeatures, Err: ErrUnavailable}, "none"},
@@ -108,6 +108,9 @@ func TestTier(t *testing.T) {
 			if tr.without&(BufferRing|MultishotRecv) != 0 {
 				want &^= MultishotRecv | MultishotUnix
 			}
+			if tr.without&BufferRing != 0 {
+				want &^= DirectDescriptors
+			}
 			if r.Features() != want {
 				t.Errorf("in use: %v, want %v", r.Features(), want)
 			}
@@ -119,7 +122,7 @@ func TestTier(t *testing.T) {
 }
 
 func TestFeatureNames(t *testing.T) {
-	if len(featureNames) != 7 || allFeatures != 1<<len(featureNames)-1 {
+	if len(featureNames) != 8 || allFeatures != 1<<len(featureNames)-1 {
 		t.Fatal("names and features do not match")
 	}
 	if got := (BufferRing | NoIowait).String(); got != "buffer ring, no iowait" {

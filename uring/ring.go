@@ -110,11 +110,14 @@ type Ring struct {
 	ts                       *timespec     // in scratch
 
 	bufs   buffers
+	files  files
 	polled map[ring.Token]int32 // descriptors of receives done by poll; nil unless BufferRing is off
 
 	wakeMu sync.Mutex
 	wakeFD int
 	armed  bool // the poll on wakeFD is in flight
+
+	installs uint32 // so far: what tells one from another
 
 	stats Stats
 }
@@ -159,7 +162,8 @@ func newRing(f Feature) *Ring {
 
 func (r *Ring) open(cfg Config) error {
 	if r.features&BufferRing == 0 {
-		r.features &^= MultishotRecv // it needs provided buffers
+		r.features &^= MultishotRecv     // it needs provided buffers
+		r.features &^= DirectDescriptors // receiving is a system call then
 	}
 	if r.features&MultishotRecv == 0 {
 		r.features &^= MultishotUnix
@@ -368,6 +372,11 @@ func (r *Ring) deliver(c *ring.Completion, token ring.Token, res int32, flags ui
 	switch token.Op() {
 	case ring.OpNone:
 		return false // a failed close: nobody waits for it
+	case ring.OpInstall:
+		if res >= 0 {
+			unix.Close(int(res)) // who wanted it has not waited
+		}
+		return false
 	case ring.OpWake:
 		r.stats.Wakes++
 		if !c.More() {

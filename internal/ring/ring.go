@@ -22,10 +22,11 @@ const (
 	OpPoll              // Res is the mask of ready events
 	OpCancel            // Res is 0, or -ENOENT, or -EALREADY
 	OpWake              // internal to an engine, never seen above it
+	OpInstall           // internal to an engine
 	numOps
 )
 
-var opNames = [numOps]string{"none", "accept", "recv", "send", "connect", "poll", "cancel", "wake"}
+var opNames = [numOps]string{"none", "accept", "recv", "send", "connect", "poll", "cancel", "wake", "install"}
 
 func (o Op) String() string {
 	if int(o) < len(opNames) {
@@ -60,6 +61,16 @@ func (t Token) Slot() uint32 { return uint32(t) }
 func (t Token) String() string {
 	return fmt.Sprintf("%v/%d.%d", t.Op(), t.Slot(), t.Generation())
 }
+
+// Direct returns the number that stands for a slot of a ring's table of files where
+// otherwise a descriptor does: less than -1, so that a system call fails that is given one.
+func Direct(slot uint32) (fd int) { return -2 - int(slot) }
+
+// IsDirect reports whether a number is not that of a descriptor but of a slot.
+func IsDirect(fd int) bool { return fd < -1 }
+
+// FileSlot returns the slot that Direct was given.
+func FileSlot(fd int) uint32 { return uint32(-2 - fd) }
 
 // Flags of a completion.
 const (
