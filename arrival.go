@@ -35,7 +35,7 @@ func (a *arrival) Open(c *conn.Conn) {
 	}
 	_, local := a.addr.(*net.UnixAddr)
 	if !local {
-		peer, ok := remoteAddr(c.FD(), nil).(*net.TCPAddr)
+		peer, ok := remoteAddr(c, nil).(*net.TCPAddr)
 		if !ok {
 			c.Abort(nil) // it is gone
 			return

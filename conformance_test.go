@@ -48,6 +48,7 @@ var engines = []engine{
 	{name: "uring without buffer ring", newRing: uringWith(uring.Config{Without: uring.BufferRing})},
 	{name: "uring with a tiny completion queue", newRing: uringWith(uring.Config{Entries: 8, CQEntries: 16})},
 	{name: "uring with two receive buffers and parking", newRing: uringWith(uring.Config{Buffers: 2}), parking: true},
+	{name: "uring with direct descriptors", newRing: directWith(uring.Config{})},
 	{name: "epoll", newRing: epollWith(fallback.Config{})},
 	{name: "uring over TLS", newRing: uringWith(uring.Config{}), secure: true},
 	{name: "epoll over TLS", newRing: epollWith(fallback.Config{}), secure: true},
@@ -61,6 +62,21 @@ func uringWith(cfg uring.Config) func() (conn.Ring, error) {
 	return func() (conn.Ring, error) {
 		r, err := uring.New(cfg)
 		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+// directWith is uringWith for connections without descriptors.
+func directWith(cfg uring.Config) func() (conn.Ring, error) {
+	return func() (conn.Ring, error) {
+		r, err := uring.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.OpenFiles(0); err != nil {
+			r.Close(0)
 			return nil, err
 		}
 		return r, nil

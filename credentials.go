@@ -53,9 +53,11 @@ func credentialsOf(c *conn.Conn) *Credentials {
 	if _, ok := o.addr.(*net.UnixAddr); !ok {
 		return nil
 	}
-	cred, err := unix.GetsockoptUcred(c.FD(), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return nil
-	}
-	return &Credentials{PID: int(cred.Pid), UID: cred.Uid, GID: cred.Gid}
+	var found *Credentials
+	_ = c.WithDescriptor(func(fd int) {
+		if cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			found = &Credentials{PID: int(cred.Pid), UID: cred.Uid, GID: cred.Gid}
+		}
+	})
+	return found
 }

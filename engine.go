@@ -1,6 +1,10 @@
 package ringkit
 
-import "github.com/ringkit/ringkit/conn"
+import (
+	"fmt"
+
+	"github.com/ringkit/ringkit/conn"
+)
 
 // Engine is how a server talks to the kernel. Auto is io_uring where it works for
 // this process, otherwise epoll; which of them and why is said once in the error log.
@@ -45,6 +49,22 @@ func (srv *Server) openRing() (r conn.Ring, what LoopEngine, err error) {
 		srv.logEngine(what, len(srv.workers))
 	}
 	return r, what, nil
+}
+
+// openFiles gives the ring of a loop a table of files, if connections are to be in one.
+// Where that cannot be is said once; they have descriptors then.
+func (srv *Server) openFiles(r conn.Ring, what LoopEngine) {
+	if !srv.DirectDescriptors {
+		return
+	}
+	why := fmt.Errorf("engine %v has no table of files", what.Name)
+	if f, ok := r.(interface{ OpenFiles(n int) error }); ok {
+		why = f.OpenFiles(0)
+	}
+	if why != nil && !srv.noFilesSaid {
+		srv.noFilesSaid = true
+		srv.logNoFiles(len(srv.workers), why)
+	}
 }
 
 // EngineInfo says what each loop runs on, and why not on something better: for

@@ -40,6 +40,8 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.hijacked = true
 	d := c.detach()
 	if d.err != nil {
+		// Without a descriptor for it the connection is still the server's.
+		c.hijacked = !errors.Is(d.err, conn.ErrNoDescriptor)
 		return nil, nil, fmt.Errorf("ringkit: hijack: %w", d.err)
 	}
 	c.release()

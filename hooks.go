@@ -89,7 +89,7 @@ func (o *origin) closed(err error) {
 func (w *worker) rejected(c *conn.Conn, status int, reason string) {
 	w.count.Rejected++
 	if f := w.srv.Hooks.Rejected; f != nil {
-		f(remoteAddr(c.FD(), c.Protocol().(*origin).addr), status, reason)
+		f(remoteAddr(c, c.Protocol().(*origin).addr), status, reason)
 	}
 }
 

@@ -37,6 +37,12 @@ func (srv *Server) logEngine(e LoopEngine, running int) {
 		slog.String("engine", e.Name.String()), slog.String("tier", e.Tier), slog.String("why", e.Why))
 }
 
+// logNoFiles says why connections of a loop have descriptors all the same.
+func (srv *Server) logNoFiles(loop int, why error) {
+	srv.say(slog.LevelWarn, fmt.Sprintf("no direct descriptors on event loop %d: %v", loop+1, why), "no direct descriptors",
+		slog.Int("loop", loop), slog.Any("why", why))
+}
+
 func (srv *Server) logLoopEnd(err error) {
 	srv.say(slog.LevelError, fmt.Sprintf("event loop ended: %v", err), "event loop ended", slog.Any("error", err))
 }

@@ -98,14 +98,14 @@ func peerOf(c *conn.Conn) string {
 	if o, ok := c.Protocol().(*origin); ok {
 		return o.peerName(c)
 	}
-	return peerAddr(c.FD())
+	return peerAddr(c)
 }
 
 func (o *origin) peerName(c *conn.Conn) string {
 	if o.told != nil {
 		return o.told.remoteName
 	}
-	return peerAddr(c.FD())
+	return peerAddr(c)
 }
 
 // endpoints returns the addresses of a connection.
@@ -113,7 +113,7 @@ func (o *origin) endpoints(c *conn.Conn) (local, remote net.Addr) {
 	if o.told != nil {
 		return o.told.local, o.told.remote
 	}
-	return localAddr(c.FD(), o.addr), remoteAddr(c.FD(), o.addr)
+	return localAddr(c, o.addr), remoteAddr(c, o.addr)
 }
 
 // changed tells the hooks of a connection's new state.
@@ -156,7 +156,7 @@ func (w *worker) addressesOf(c *conn.Conn) *addresses {
 		if o.told != nil {
 			a.local = o.told.local
 		} else {
-			a.local = localAddr(c.FD(), o.addr)
+			a.local = localAddr(c, o.addr)
 		}
 	}
 	return a

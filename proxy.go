@@ -98,7 +98,7 @@ func (a *arrival) badProxy(c *conn.Conn, err error) {
 	const second = 1_000_000_000
 	if now := a.loop.Now(); a.complained == 0 || now-a.complained >= second {
 		a.complained = max(now, 1)
-		a.srv.logProxy(peerAddr(c.FD()), err)
+		a.srv.logProxy(peerAddr(c), err)
 	}
 	c.Abort(err)
 }

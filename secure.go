@@ -228,7 +228,7 @@ func (h *handshake) finished(err error) {
 	if h.waiting = h.sealer != nil && c.Queued() > 0; h.waiting {
 		return // what follows is sealed by somebody else
 	}
-	offloaded := h.sealer != nil && h.sealer.Attach(c.FD()) == nil
+	offloaded := h.sealer != nil && c.KeepDescriptor() == nil && h.sealer.Attach(c.FD()) == nil
 	h.count.Handshakes++
 	if h.tls.ConnectionState().DidResume {
 		h.count.Resumed++

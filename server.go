@@ -141,6 +141,19 @@ type Server struct {
 	// environment variable RINGKIT_ENGINE overrides it.
 	Engine Engine
 
+	// DirectDescriptors has connections live in tables of files that the rings of the
+	// event loops have, in the place of descriptors: so they do not count for the limit
+	// of descriptors of the process (RLIMIT_NOFILE), and the kernel saves a little with each
+	// operation. The table of a loop has as many places as that limit, 131072 at most, and
+	// takes 8 bytes for each in the kernel; connections for which it has none keep their
+	// descriptors. So does what is hijacked, sealed by the kernel (KernelTLS), or is
+	// sent a file, for as long as that takes; Hijack can fail for want of one, and files
+	// are copied then. Clients that send a head byte by byte cost more processor time than
+	// with descriptors. Stats.Direct counts the connections. It takes io_uring and Linux 6.8:
+	// otherwise the log says what is missing, and connections have descriptors as ever.
+	// Default off.
+	DirectDescriptors bool
+
 	// Name is sent as the Server field of responses; "" sends none.
 	Name string
 
@@ -149,12 +162,12 @@ type Server struct {
 	ErrorLog *log.Logger
 
 	// Logger gets the same as structured records, unless ErrorLog is set. Messages and
-	// keys stay as they are: "engine chosen" (loop, engine, tier, why), "accept has to
-	// wait" (listener, error), "TLS handshake failed" (remote, error), "PROXY header
-	// refused" (remote, error), "handler panicked" (panic, remote, stack), "handler ended
-	// its goroutine" (remote, stack), "timer panicked" (panic, stack), "handler misused
-	// the server" (what), "event loop ended" (error); and, every 10 s at most, "handler
-	// blocked its event loop" (route).
+	// keys stay as they are: "engine chosen" (loop, engine, tier, why), "no direct
+	// descriptors" (loop, why), "accept has to wait" (listener, error), "TLS handshake
+	// failed" (remote, error), "PROXY header refused" (remote, error), "handler panicked"
+	// (panic, remote, stack), "handler ended its goroutine" (remote, stack), "timer
+	// panicked" (panic, stack), "handler misused the server" (what), "event loop ended"
+	// (error); and, every 10 s at most, "handler blocked its event loop" (route).
 	Logger *slog.Logger
 
 	// Hooks are called when something happens that operators may want to know of.
@@ -205,6 +218,7 @@ type Server struct {
 	panics     atomic.Uint64
 	standard   *http.Server // what programs find that look for net/http's server
 
+	noFilesSaid  bool         // openFiles has said why
 	takeoverSaid atomic.Int64 // when logTakeover spoke last, in Unix nanoseconds
 }
 

@@ -15,6 +15,7 @@ import (
 type Stats struct {
 	Conns  int        `json:"connections"` // open connections, the sum of States
 	States ConnStates `json:"states"`
+	Direct int        `json:"direct_descriptors"` // connections without a descriptor, see Server.DirectDescriptors
 
 	Running int    `json:"handlers_running" type:"gauge" help:"Handlers that run on goroutines, or have lost their event loop."`
 	Queued  int    `json:"handlers_queued" type:"gauge" help:"Requests that wait for a handler on a goroutine to end."`
@@ -35,6 +36,7 @@ type LoopStats struct {
 	Engine LoopEngine `json:"engine"`
 	Conns  int        `json:"connections"`
 	States ConnStates `json:"states" name:"connections" type:"gauge" label:"state" by:"loop" help:"Open connections."`
+	Direct int        `json:"direct_descriptors" type:"gauge" by:"loop" help:"Connections that are in the file table of their ring and have no descriptor."`
 	Counters
 }
 
@@ -162,6 +164,7 @@ func (srv *Server) Stats() Stats {
 		addFigures(&s.Counters, &s.Loops[i].Counters)
 		addFigures(&s.States, &s.Loops[i].States)
 		s.Conns += s.Loops[i].Conns
+		s.Direct += s.Loops[i].Direct
 	}
 	s.Running, s.Queued, s.Spawned, s.Refused = srv.pool.counts()
 	s.Panics = srv.panics.Load()
@@ -177,6 +180,7 @@ func (w *worker) stats() LoopStats {
 		now.Counters.Counters = w.loop.Counters()
 		now.States = connStates(w.loop)
 		now.Conns = w.loop.Conns()
+		_, now.Direct = w.loop.Files()
 	})
 	w.lastSeen.Lock()
 	defer w.lastSeen.Unlock()

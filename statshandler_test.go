@@ -62,7 +62,8 @@ func parseExposition(t testing.TB, text string) map[string]int {
 
 // statsNames are the names that users rely on: those of JSON, and those of the text
 // format. They do not change.
-const statsNames = `accept_waits completions connections connections_closed connections_hijacked connections_opened
+const statsNames = `accept_waits completions connections connections_closed direct_descriptors file_table_full loops.direct_descriptors loops.file_table_full
+connections connections_hijacked connections_opened
 handlers_inline handlers_panicked handlers_predicted handlers_queued handlers_running handlers_spawned
 loops loops.accept_waits loops.completions loops.connections loops.connections_closed loops.connections_hijacked loops.connections_opened
 loops.engine loops.engine.features loops.engine.name loops.engine.tier loops.engine.why

@@ -67,6 +67,7 @@ func newWorker(srv *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	srv.openFiles(ring, engine)
 	_, simulated := ring.(interface{ Simulated() })
 	w := &worker{
 		srv:    srv,

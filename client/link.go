@@ -492,5 +492,8 @@ func (w *worker) putReader(r *reader) {
 
 // view is the connection as traces get to see it: its addresses.
 func (l *link) view() net.Conn {
-	return &connView{local: sockAddr(l.c, unix.Getsockname), remote: sockAddr(l.c, unix.Getpeername)}
+	return &connView{
+		local:  endpoint(l.c, l.c.LocalAddr(), unix.Getsockname),
+		remote: endpoint(l.c, l.c.RemoteAddr(), unix.Getpeername),
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,9 @@ func (l *link) upgrade(ex *exchange) {
 		var rw io.ReadWriteCloser
 		if err == nil {
 			rw, err = l.takeOver(fd, rest)
+		}
+		if errors.Is(err, conn.ErrNoDescriptor) {
+			l.c.Abort(err)
 		}
 		if err != nil {
 			ex.asker.done(l.w.loop, result{err: ex.error(opHead, fmt.Errorf("take over the connection: %w", err))})
@@ -92,18 +96,18 @@ func (v *connView) Close() error              { return errView }
 
 var errView = fmt.Errorf("ringkit/client: the connection is the transport's: %w", errors.ErrUnsupported)
 
-func sockAddr(c *conn.Conn, get func(int) (unix.Sockaddr, error)) net.Addr {
-	sa, err := get(c.FD())
-	if err != nil {
-		return nil
+// endpoint returns the address of one end of a connection: that of the internet, where it
+// has one, otherwise what get tells.
+func endpoint(c *conn.Conn, inet netip.AddrPort, get func(int) (unix.Sockaddr, error)) (addr net.Addr) {
+	if inet.IsValid() {
+		return net.TCPAddrFromAddrPort(inet)
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
-	case *unix.SockaddrInet6:
-		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
-	case *unix.SockaddrUnix:
-		return &net.UnixAddr{Net: "unix", Name: sa.Name}
-	}
-	return nil
+	_ = c.WithDescriptor(func(fd int) {
+		if sa, err := get(fd); err == nil {
+			if u, ok := sa.(*unix.SockaddrUnix); ok {
+				addr = &net.UnixAddr{Net: "unix", Name: u.Name}
+			}
+		}
+	})
+	return addr
 }

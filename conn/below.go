@@ -38,8 +38,10 @@ const controlBytes = 22
 
 // SealBelow has b seal what is written from now on, instead of the layer, which is
 // there and has nothing left to send. What that still has to say goes by way of Control.
+// The connection keeps its descriptor: see KeepDescriptor.
 func (c *Conn) SealBelow(b Below) {
 	check.That(c.queued == 0 && c.flags&flagSending == 0, "SealBelow with output waiting")
+	check.That(!c.IsDirect(), "SealBelow without a descriptor")
 	c.dropOutput()
 	c.secured.below = &below{Below: b}
 }

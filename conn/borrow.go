@@ -9,14 +9,15 @@ import (
 // Borrow lends the sending side of the connection: until GiveBack the caller may
 // write to the descriptor, with system calls that do not block and from any goroutine,
 // and the loop does not. What is written to the connection meanwhile waits. Borrow reports
-// false when output is waiting or in flight already, or the connection is parked, closing or has a layer that seals: whoever may
-// write to the descriptor past the queue learns it here.
+// false when output is waiting or in flight already, or the connection is parked, closing,
+// has a layer that seals, or cannot be given a descriptor: whoever may write to the
+// descriptor past the queue learns it here.
 //
 // To whom it is lent it looks like a send in flight: when the connection ends, the
 // socket is shut down, which the next system call tells, and descriptor and slot stay
 // what they are until GiveBack.
 func (c *Conn) Borrow() bool {
-	if c.phase != phaseOpen || c.queued > 0 || c.flags&(flagSending|flagParked|flagPolling) != 0 || c.sealing() {
+	if c.phase != phaseOpen || c.queued > 0 || c.flags&(flagSending|flagParked|flagPolling) != 0 || c.sealing() || c.goReal() != nil {
 		return false
 	}
 	c.dropOutput()
@@ -66,6 +67,7 @@ func (c *Conn) GiveBack(sent int64) {
 	c.flags &^= flagBorrowed
 	c.inflight--
 	c.sendBy = 0
+	c.goDirect()
 	switch {
 	case c.phase == phaseStopping:
 	case c.flags&flagAwaiting != 0: // by somebody who waits no longer

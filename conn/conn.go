@@ -51,6 +51,7 @@ const (
 	flagDrowsy                      // is to doze instead of receiving
 	flagDozing                      // is in the dorm
 	flagControl                     // the poll in flight is of sendControls; so is flagAwaiting
+	flagKeeps                       // keeps its descriptor
 
 	flagsIdle    = flagQuiet | flagParked
 	flagsNoInput = flagHeld | flagCalling | flagLater // input is kept
@@ -74,7 +75,7 @@ type Conn struct {
 	deadline int64 // the protocol's, nanoseconds, 0 none
 	sendBy   int64 // of the send in flight, nanoseconds, 0 none
 
-	fd       int32
+	fd       int32 // a descriptor, or ring.Direct(slot)
 	slot     uint32
 	gen      uint32
 	taken    uint32 // how much of in has been consumed
@@ -87,7 +88,8 @@ type Conn struct {
 	mark     Mark
 }
 
-// Adopt takes over a connected, non-blocking descriptor and calls p.Open.
+// Adopt takes over a connected, non-blocking descriptor and calls p.Open, for which it
+// is there; afterwards the connection may be a direct one.
 func (l *Loop) Adopt(fd int, p Protocol) {
 	c := l.table.take()
 	c.loop, c.proto, c.fd, c.phase = l, p, int32(fd), phaseOpen
@@ -101,6 +103,7 @@ func (l *Loop) Adopt(fd int, p Protocol) {
 	if l.broken != nil {
 		c.stop(l.broken)
 	}
+	c.goDirect()
 	c.receive()
 }
 
@@ -121,7 +124,8 @@ func (c *Conn) SetProtocol(p Protocol) {
 	}
 }
 
-// FD returns the descriptor. It is the connection's to close.
+// FD returns the descriptor, which is the connection's to close. That of a direct
+// connection is negative: see WithDescriptor and KeepDescriptor.
 func (c *Conn) FD() int { return int(c.fd) }
 
 // AtEOF reports whether the peer has ended its side.
@@ -132,11 +136,15 @@ func (c *Conn) Closing() bool { return c.phase != phaseOpen }
 
 // Gone asks the kernel whether the connection was reset, or is closed in both
 // directions, whatever has been reported: nothing is while receiving is paused, and a
-// multishot receive can miss a reset. It costs a system call.
-func (c *Conn) Gone() bool {
-	p := [1]unix.PollFd{{Fd: c.fd}}
-	n, err := unix.Poll(p[:], 0)
-	return err == nil && n == 1 && p[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+// multishot receive can miss a reset. It costs a system call, with a direct connection
+// three; without a descriptor for that the answer is no.
+func (c *Conn) Gone() (gone bool) {
+	_ = c.WithDescriptor(func(fd int) {
+		p := [1]unix.PollFd{{Fd: int32(fd)}}
+		n, err := unix.Poll(p[:], 0)
+		gone = err == nil && n == 1 && p[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+	})
+	return gone
 }
 
 func (c *Conn) token(op ring.Op) ring.Token { return ring.MakeToken(op, c.gen, c.slot) }
@@ -176,6 +184,9 @@ func (c *Conn) timerFired() {
 	switch {
 	case c.phase == phaseStopping:
 		c.cancelInput()
+		if c.IsDirect() && c.inflight > 0 {
+			c.loop.ring.Shutdown(int(c.fd), unix.SHUT_RDWR)
+		}
 		return
 	case c.sendBy != 0 && c.sendBy <= now:
 		c.stop(ErrWriteTimeout)

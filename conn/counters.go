@@ -11,6 +11,7 @@ type Counters struct {
 	BytesIn     uint64 `json:"received_bytes" help:"Bytes received from connections."`
 	BytesOut    uint64 `json:"sent_bytes" help:"Bytes sent to connections; with kernel TLS, before they are sealed."`
 	Starved     uint64 `json:"receives_starved" help:"Receives that found no buffer and had to be repeated."`
+	FilesFull   uint64 `json:"file_table_full" help:"Connections that kept their descriptor because the file table of their ring was full."`
 	AcceptWaits uint64 `json:"accept_waits" help:"Times that accepting had to wait for descriptors or memory."`
 }
 

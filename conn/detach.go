@@ -13,10 +13,15 @@ var ErrDetached = errors.New("the connection was detached")
 // sent: done gets it with the input that was received and not consumed. From now on
 // no input is delivered and Write does nothing. Closed is called before done, with
 // ErrDetached, or with what ended the connection before it could be detached; then
-// done gets that error and no descriptor.
+// done gets that error and no descriptor. A connection that cannot be given a descriptor
+// goes on: done gets an ErrNoDescriptor.
 func (c *Conn) Detach(done func(fd int, rest []byte, err error)) {
 	if c.phase != phaseOpen {
 		done(-1, nil, ErrClosed)
+		return
+	}
+	if err := c.goReal(); err != nil {
+		done(-1, nil, err)
 		return
 	}
 	c.phase = phaseDetaching

@@ -34,9 +34,10 @@ type dorm struct {
 
 // Doze has the input that arrives next wait for up to DozeTime. It is for peers that
 // have shown to be slow: whoever calls it does so again in each Data, or the connection
-// is awake from then on. While something is being sent it does nothing.
+// is awake from then on. While something is being sent it does nothing; nor for direct
+// connections, since what is in an epoll set has a descriptor.
 func (c *Conn) Doze() {
-	if c.phase == phaseOpen && !c.loop.dorm.closed {
+	if c.phase == phaseOpen && !c.loop.dorm.closed && !c.IsDirect() {
 		c.flags |= flagDrowsy
 		c.cancelInput()
 	}
@@ -50,7 +51,7 @@ func (c *Conn) Dozing() bool { return c.flags&flagDozing != 0 }
 func (c *Conn) doze() bool {
 	c.flags &^= flagDrowsy
 	l := c.loop
-	if c.phase != phaseOpen || c.secured != nil || c.queued > 0 || c.flags&(flagSending|flagAwaiting) != 0 || !l.dorm.open() {
+	if c.phase != phaseOpen || c.secured != nil || c.IsDirect() || c.queued > 0 || c.flags&(flagSending|flagAwaiting) != 0 || !l.dorm.open() {
 		return false
 	}
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(c.slot), Pad: int32(c.gen)}

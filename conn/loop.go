@@ -70,6 +70,7 @@ type Task = inbox.Node[func(*Loop)]
 // Loop is an event loop: one ring and the connections on it.
 type Loop struct {
 	ring  Ring
+	files FileTable // of the ring, nil without
 	clock func() int64
 	now   int64 // at the beginning of the turn, nanoseconds
 
@@ -111,6 +112,7 @@ type Loop struct {
 	lent   bool    // the outermost is Data and reads from the receive buffer
 	lentID uint16  // with this number
 
+	direct    int // connections that are
 	trimmer   wheel.Timer
 	spare     spareBuffers // nil where there are always as many
 	spareAt   int64        // when to trim them
@@ -167,6 +169,9 @@ func NewLoop(cfg Config) *Loop {
 		l.inputLimit = DefaultInputLimit
 	}
 	l.spare, _ = cfg.Ring.(spareBuffers)
+	if f, ok := cfg.Ring.(FileTable); ok && f.Files() > 0 {
+		l.files, l.table.files = f, uint32(f.Files())
+	}
 	l.sweeper.after = parkAfter(cfg)
 	_, l.dorm.closed = cfg.Ring.(interface{ Simulated() }) // its descriptors are none
 	l.now = l.clock()
@@ -292,7 +297,7 @@ func (l *Loop) end() {
 	if l.broken != nil {
 		l.table.each(func(c *Conn) {
 			// One that is borrowed is lost: nobody knows when it is given back.
-			if c.flags&(flagDetached|flagBorrowed) == 0 {
+			if c.flags&(flagDetached|flagBorrowed) == 0 && !c.IsDirect() {
 				l.orphans = append(l.orphans, int(c.fd))
 			}
 		})
@@ -319,13 +324,19 @@ func (l *Loop) end() {
 	close(l.done)
 }
 
-// closeFD closes a descriptor with nothing in flight.
+// closeFD closes a descriptor with nothing in flight. What is in a table goes with a ring
+// that has failed.
 func (l *Loop) closeFD(fd int) {
-	if l.broken != nil {
-		l.orphans = append(l.orphans, fd)
-		return
+	direct := ring.IsDirect(fd)
+	if direct {
+		l.direct--
 	}
-	l.ring.CloseFD(fd)
+	switch {
+	case l.broken == nil:
+		l.ring.CloseFD(fd)
+	case !direct:
+		l.orphans = append(l.orphans, fd)
+	}
 }
 
 // yield lets a busy loop go of the processor once in a while. A goroutine that has not been

@@ -39,6 +39,7 @@ type Ring interface {
 	// CloseFD closes a descriptor that has nothing in flight; no completion.
 	CloseFD(fd int)
 	// Forget is CloseFD for a descriptor that stays open, for somebody else.
+	// (A Ring may have a FileTable: then all of these know its files, too.)
 	Forget(fd int)
 	// Release gives a receive buffer back.
 	Release(id uint16)

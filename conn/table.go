@@ -10,6 +10,10 @@ type table struct {
 	chunks [][]Conn
 	free   []uint32
 	live   int // slots in use
+
+	files  uint32   // slots that have a place in the ring's table of files
+	beyond []uint32 // free slots that have none; empty if there is no table
+	ends   [][]ends // by slot, of those that have
 }
 
 // chunkSize is such that a chunk has no page of its own that is not full: 512 times 176
@@ -31,12 +35,19 @@ func (t *table) at(slot uint32) *Conn {
 // slots returns how many there are, in use or not.
 func (t *table) slots() uint32 { return uint32(len(t.chunks)) * chunkSize }
 
+// endsOf returns where the addresses of a direct connection are.
+func (t *table) endsOf(slot uint32) *ends { return &t.ends[slot/chunkSize][slot%chunkSize] }
+
 func (t *table) take() *Conn {
-	if len(t.free) == 0 {
+	free := &t.free
+	if len(*free) == 0 && len(t.beyond) == 0 {
 		t.grow()
 	}
-	slot := t.free[len(t.free)-1]
-	t.free = t.free[:len(t.free)-1]
+	if len(*free) == 0 {
+		free = &t.beyond
+	}
+	slot := (*free)[len(*free)-1]
+	*free = (*free)[:len(*free)-1]
 	t.live++
 	return &t.chunks[slot/chunkSize][slot%chunkSize]
 }
@@ -45,10 +56,21 @@ func (t *table) grow() {
 	chunk := make([]Conn, chunkSize)
 	first := t.slots()
 	t.chunks = append(t.chunks, chunk)
+	if first < t.files {
+		t.ends = append(t.ends, make([]ends, chunkSize))
+	}
 	for i := chunkSize - 1; i >= 0; i-- {
 		chunk[i].slot = first + uint32(i)
-		t.free = append(t.free, chunk[i].slot)
+		t.release(chunk[i].slot)
 	}
+}
+
+func (t *table) release(slot uint32) {
+	if t.files > 0 && slot >= t.files {
+		t.beyond = append(t.beyond, slot)
+		return
+	}
+	t.free = append(t.free, slot)
 }
 
 // put recycles a slot: its generation moves on, so that whatever still names the
@@ -56,7 +78,7 @@ func (t *table) grow() {
 func (t *table) put(c *Conn) {
 	slot, gen := c.slot, c.gen
 	*c = Conn{slot: slot, gen: (gen + 1) & ring.MaxGeneration}
-	t.free = append(t.free, slot)
+	t.release(slot)
 	t.live--
 }
 

@@ -30,12 +30,13 @@ func main() {
 	secured := flag.String("tls", "", "`directory` with a certificate, to speak TLS, see package secure")
 	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	headerTimeout := flag.Duration("header-timeout", 0, "`time` a request head may take; 0 means the server's default")
+	direct := flag.Bool("direct", false, "have connections in the rings' tables of files instead of descriptors")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
 
-	srv := &ringkit.Server{Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout}
+	srv := &ringkit.Server{Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout, DirectDescriptors: *direct}
 	var err error
 	if srv.Engine, err = ringkit.ParseEngine(*engine); err != nil {
 		log.Fatal(err)
