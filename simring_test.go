@@ -62,7 +62,7 @@ type simulation struct {
 }
 
 func simulate(t *testing.T, seed uint64, srv *Server, opts ...simring.Option) *simulation {
-	s := &simulation{t: t, sim: simring.New(seed, opts...), rng: rand.New(rand.NewPCG(seed, 7))}
+	s := &simulation{t: t, sim: simring.New(seed, append(opts, withFiles(seed)...)...), rng: rand.New(rand.NewPCG(seed, 7))}
 	srv.newRing = func() (conn.Ring, error) { return s.sim, nil }
 	srv.clock = s.sim.Now
 	srv.resolve()
@@ -74,6 +74,16 @@ func simulate(t *testing.T, seed uint64, srv *Server, opts ...simring.Option) *s
 	o := &origin{worker: w, ctx: context.Background()}
 	s.ln = w.loop.Listen(s.fd, conn.ListenerEvents{Accepted: func(fd int) { w.loop.Adopt(fd, o) }})
 	return s
+}
+
+// withFiles gives every other simulated ring a table, which some are too small for all
+// connections.
+func withFiles(seed uint64) []simring.Option {
+	rng := rand.New(rand.NewPCG(seed, 5))
+	if rng.IntN(2) == 0 {
+		return nil
+	}
+	return []simring.Option{simring.WithFiles(1 + rng.IntN(20))}
 }
 
 // finish drains the server and looks for what it has left behind.

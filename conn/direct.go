@@ -53,7 +53,7 @@ func (c *Conn) IsDirect() bool { return ring.IsDirect(int(c.fd)) }
 // goDirect gives up the descriptor for a slot of the table, if there is one.
 func (c *Conn) goDirect() {
 	l := c.loop
-	if l.files == nil || c.phase != phaseOpen || c.flags&flagKeeps != 0 || c.IsDirect() {
+	if l.files == nil || c.phase != phaseOpen || c.flags&(flagKeeps|flagBorrowed|flagDozing) != 0 || c.IsDirect() {
 		return
 	}
 	if c.slot >= l.table.files {
@@ -101,7 +101,7 @@ func (c *Conn) WithDescriptor(use func(fd int)) error {
 		if fd, err = c.loop.files.Install(fd); err != nil {
 			return &noDescriptor{err}
 		}
-		defer unix.Close(fd)
+		defer c.loop.closeFD(fd) // with the next submission
 	}
 	use(fd)
 	return nil

@@ -26,20 +26,38 @@ import (
 
 // rings are ways to make a ring. Few and small buffers are used up often.
 var rings = []struct {
-	name string
-	make func() (conn.Ring, error)
+	name   string
+	make   func() (conn.Ring, error)
+	direct bool // connections have no descriptors
 }{
-	{"io_uring", uringWith(uring.Config{Buffers: 16, BufferSize: 1024})},
-	{"io_uring, single-shot receive", uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.MultishotRecv})},
-	{"io_uring, polled receive", uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.BufferRing})},
-	{"epoll", epollWith(fallback.Config{Buffers: 16, BufferSize: 1024})},
-	{"epoll, one buffer, one event", epollWith(fallback.Config{Buffers: 1, BufferSize: 64, Events: 1})},
+	{name: "io_uring", make: uringWith(uring.Config{Buffers: 16, BufferSize: 1024})},
+	{name: "io_uring, single-shot receive", make: uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.MultishotRecv})},
+	{name: "io_uring, polled receive", make: uringWith(uring.Config{Buffers: 16, BufferSize: 1024, Without: uring.BufferRing})},
+	{name: "io_uring, direct descriptors", make: directWith(uring.Config{Buffers: 16, BufferSize: 1024}, 0), direct: true},
+	{name: "io_uring, few direct descriptors", make: directWith(uring.Config{Buffers: 16, BufferSize: 1024}, 7), direct: true},
+	{name: "epoll", make: epollWith(fallback.Config{Buffers: 16, BufferSize: 1024})},
+	{name: "epoll, one buffer, one event", make: epollWith(fallback.Config{Buffers: 1, BufferSize: 64, Events: 1})},
 }
 
 func uringWith(cfg uring.Config) func() (conn.Ring, error) {
 	return func() (conn.Ring, error) {
 		r, err := uring.New(cfg)
 		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+// directWith is uringWith with a table of n files.
+func directWith(cfg uring.Config, n int) func() (conn.Ring, error) {
+	return func() (conn.Ring, error) {
+		r, err := uring.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.OpenFiles(n); err != nil {
+			r.Close(0)
 			return nil, err
 		}
 		return r, nil
@@ -102,6 +120,9 @@ func (e *engine) stop() {
 		}
 		if l.Err() != nil {
 			e.Errorf("loop %d: %v", i, l.Err())
+		}
+		if _, direct := l.Files(); direct != 0 {
+			e.Errorf("loop %d: %d connections are in the table of files", i, direct)
 		}
 		if blocks, slots := l.Live(); blocks != 0 || slots != 0 || l.Timers() != 0 {
 			e.Errorf("loop %d: %d blocks, %d slots, %d timers are left", i, blocks, slots, l.Timers())

@@ -85,7 +85,7 @@ const (
 
 // start makes the loop and a listener whose connections speak what protocol says.
 func (w *world) start(protocol func(c *watched) conn.Protocol, opts ...simring.Option) {
-	w.sim = simring.New(w.seed, opts...)
+	w.sim = simring.New(w.seed, append(opts, withFiles(w.seed)...)...)
 	faults := w.sim.Faults()
 	w.calm = faults.Reset == 0
 	w.loop = conn.NewLoop(conn.Config{Ring: w.sim, Clock: w.sim.Now, WriteTimeout: testWriteTimeout, InputLimit: testInputLimit, ParkAfter: w.parking()})
@@ -93,6 +93,16 @@ func (w *world) start(protocol func(c *watched) conn.Protocol, opts ...simring.O
 	w.ln = w.loop.Listen(w.fd, conn.ListenerEvents{Accepted: func(fd int) {
 		w.adopt(fd, protocol)
 	}})
+}
+
+// withFiles gives every other simulated ring a table, which some are too small for all
+// connections.
+func withFiles(seed uint64) []simring.Option {
+	rng := rand.New(rand.NewPCG(seed, 5))
+	if rng.IntN(2) == 0 {
+		return nil
+	}
+	return []simring.Option{simring.WithFiles(1 + rng.IntN(20))}
 }
 
 // parking is after how long connections are parked in this run: at once, often enough
@@ -106,6 +116,7 @@ func (w *world) parking() time.Duration {
 	if faults.Reset > 0 {
 		faults.LoseReset = w.rng.Float64()
 		faults.LoseShutdown = w.rng.Float64()
+		faults.NoFile = w.rng.Float64() / 20
 		w.sim.SetFaults(faults)
 	}
 	return time.Duration(1 + w.rng.Int64N(int64(20*time.Millisecond)))
@@ -220,15 +231,18 @@ func (w *watched) expectOpen(c *conn.Conn, what string) {
 	if w.opened != 1 || w.closed != 0 {
 		w.Fatalf("seed %d: %s of a connection opened %d and closed %d times", w.seed, what, w.opened, w.closed)
 	}
-	if c.FD() != w.fd {
-		w.Fatalf("seed %d: %s with the connection of descriptor %d, want %d", w.seed, what, c.FD(), w.fd)
+	if c.Handle() != w.handle {
+		w.Fatalf("seed %d: %s with the connection %v, want %v", w.seed, what, c.Handle(), w.handle)
 	}
 }
 
 func (w *watched) Open(c *conn.Conn) {
 	w.opened++
-	w.expectOpen(c, "Open")
 	w.handle = c.Handle()
+	w.expectOpen(c, "Open")
+	if c.FD() != w.fd {
+		w.Fatalf("seed %d: Open with descriptor %d, want %d", w.seed, c.FD(), w.fd)
+	}
 	if w.handle.Conn() != c {
 		w.Fatalf("seed %d: the handle of a new connection does not find it", w.seed)
 	}

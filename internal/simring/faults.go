@@ -21,6 +21,8 @@ type Faults struct {
 	LateSend     float64 // a send completes some time after its data has left
 	LateCancel   float64 // a cancellation takes effect some time after it was submitted
 	MissCancel   float64 // a cancellation reports that it found nothing, or came too late
+	NoFile       float64 // a descriptor is lost on its way into the table of files; not in a Storm
+	NoInstall    float64 // there is no descriptor for a file of the table
 	Reset        float64 // the network resets a connection
 	LoseReset    float64 // a multishot receive that has brought data does not notice a reset; not in a Storm
 	LoseShutdown float64 // nor that its socket was shut down; not in a Storm
@@ -62,6 +64,7 @@ func Storm(rng *rand.Rand) Faults {
 		Spread:       often(0.7),
 		Reorder:      often(1),
 		Delay:        time.Duration(rng.Int64N(int64(20 * time.Millisecond))),
+		NoInstall:    often(0.5),
 	}
 }
 

@@ -14,9 +14,11 @@ type file struct {
 	fd      int // 0 until it is accepted
 	ops     [8]*op
 	active  bool
-	closing bool // CloseFD was called
-	closed  bool // and carried out
-	resets  bool // the peer is to see a reset
+	names   int          // by which it is known: descriptors and slots
+	closing map[int]bool // descriptors for which CloseFD was called
+	closed  bool         // and carried out for the last name
+	void    bool         // it is what is in a slot where there was no memory for a file
+	resets  bool         // the peer is to see a reset
 
 	listening bool
 	backlog   []*file
@@ -56,15 +58,22 @@ func (r *Ring) Exhaust(d time.Duration) {
 }
 
 func (r *Ring) install(f *file) int {
-	f.fd = r.nextFD
-	r.nextFD++
-	r.files[f.fd] = f
+	f.fd = r.name(f)
 	return f.fd
+}
+
+// name makes a descriptor of a file.
+func (r *Ring) name(f *file) (fd int) {
+	fd = r.nextFD
+	r.nextFD++
+	r.files[fd] = f
+	f.names++
+	return fd
 }
 
 // activate has a file looked at by the next pump.
 func (r *Ring) activate(f *file) {
-	if !f.active && !f.closed {
+	if !f.active && !f.closed && !f.void {
 		f.active = true
 		r.active = append(r.active, f)
 	}
@@ -307,7 +316,6 @@ func (f *file) shutdown(how int) {
 // close ends a socket. A peer whose data was not read is told so the hard way.
 func (f *file) close() {
 	f.closed = true
-	delete(f.r.files, f.fd)
 	for _, c := range f.backlog {
 		c.closed = true
 		c.peer.gotReset()

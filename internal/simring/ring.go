@@ -32,8 +32,9 @@ type Ring struct {
 	until  func() bool // what Until waits for, else nil
 	idle   bool        // the last Enter had nothing to do and nothing to wait for
 
-	files   map[int]*file
+	files   map[int]*file // by descriptor
 	nextFD  int
+	table   files
 	remotes map[string]*remote
 	active  []*file // may have something to do
 	scarce  int64   // no descriptors before this time
@@ -58,6 +59,7 @@ type op struct {
 	token     ring.Token
 	kind      ring.Op
 	f         *file
+	fd        int // to be closed
 	p         []byte
 	sum       uint32 // of p
 	moved     int    // how much of p has been sent
@@ -104,6 +106,9 @@ func WithMaxFDs(n int) Option { return func(r *Ring) { r.maxFDs = n } }
 // it such an Enter returns early.
 func WithBlocking() Option { return func(r *Ring) { r.blocking = true } }
 
+// WithFiles gives the ring a table of n files.
+func WithFiles(n int) Option { return func(r *Ring) { r.table.slots = n } }
+
 // firstFD is far above any real descriptor, so that a mistaken system call fails.
 const firstFD = 1 << 30
 
@@ -113,6 +118,7 @@ func New(seed uint64, opts ...Option) *Ring {
 		seed:     seed,
 		rng:      rand.New(rand.NewPCG(seed, 0x72696e67)),
 		files:    make(map[int]*file),
+		table:    files{in: make(map[int]*file)},
 		remotes:  make(map[string]*remote),
 		nextFD:   firstFD,
 		maxFDs:   1 << 20,
@@ -166,11 +172,14 @@ func (r *Ring) prepare(o *op) {
 
 // open returns the file behind a descriptor, which has to be open.
 func (r *Ring) open(fd int, what any) *file {
+	if ring.IsDirect(fd) {
+		return r.inTable(fd, what)
+	}
 	f := r.files[fd]
 	if f == nil {
 		r.fail("%v on unknown descriptor %d", what, fd)
 	}
-	if f.closing {
+	if f.closing[fd] {
 		r.fail("%v on closed descriptor %d", what, fd)
 	}
 	return f
@@ -232,7 +241,14 @@ func (r *Ring) Cancel(t, target ring.Token) {
 }
 
 // Shutdown implements the engine.
-func (r *Ring) Shutdown(fd, how int) { r.stream(fd, "shutdown").shutdown(how) }
+func (r *Ring) Shutdown(fd, how int) {
+	f := r.stream(fd, "shutdown")
+	if ring.IsDirect(fd) && how != syscall.SHUT_WR {
+		r.prepared = append(r.prepared, &op{kind: opCancelAll, f: f})
+		return
+	}
+	f.shutdown(how)
+}
 
 // Reset implements the engine.
 func (r *Ring) Reset(fd int) { r.stream(fd, "reset").resets = true }
@@ -242,12 +258,24 @@ func (r *Ring) CloseFD(fd int) {
 	r.stats.Closes++
 	f := r.open(fd, "close")
 	for _, o := range f.ops {
-		if o != nil {
+		if o != nil && f.names == 1 {
 			r.fail("close of descriptor %d with %v in flight", fd, o.token)
 		}
 	}
-	f.closing = true
-	r.prepared = append(r.prepared, &op{kind: ring.OpNone, f: f})
+	r.unname(fd, f)
+}
+
+// unname ends that a file is known by a number, with the next submission.
+func (r *Ring) unname(fd int, f *file) {
+	if f.names--; ring.IsDirect(fd) {
+		delete(r.table.in, fd) // what is prepared next may be for another
+	} else {
+		if f.closing == nil {
+			f.closing = make(map[int]bool)
+		}
+		f.closing[fd] = true
+	}
+	r.prepared = append(r.prepared, &op{kind: ring.OpNone, f: f, fd: fd})
 }
 
 // Forget hands a descriptor to somebody outside the simulated world, who closes it
@@ -309,18 +337,26 @@ func (r *Ring) submit() {
 		o.submitted = true
 		switch o.kind {
 		case ring.OpNone:
-			o.f.close()
+			delete(r.files, o.fd)
+			if o.f.names == 0 && !o.f.closed {
+				o.f.close()
+			}
+		case opCancelAll:
+			r.cancelAll(o.f)
 		case ring.OpCancel:
 			r.cancel(o)
 		case ring.OpConnect:
 			r.connect(o)
 		case ring.OpRecv:
 			// With no buffer a receive fails at once, data or none.
-			if len(r.bufs.free) == 0 && r.rng.IntN(2) == 0 {
+			if !o.f.void && len(r.bufs.free) == 0 && r.rng.IntN(2) == 0 {
 				r.complete(o, -int32(syscall.ENOBUFS))
 			}
 		}
 		if o.f != nil {
+			if o.f.void && o.token != 0 {
+				r.complete(o, -int32(syscall.EBADF))
+			}
 			r.activate(o.f)
 		}
 	}
@@ -465,8 +501,9 @@ func (r *Ring) Leaks() error {
 		what = append(what, "the ring is not closed")
 	}
 	for fd, f := range r.files {
-		what = append(what, fmt.Sprintf("descriptor %d is open (listening %v, closed but not submitted %v)", fd, f.listening, f.closing))
+		what = append(what, fmt.Sprintf("descriptor %d is open (listening %v, closed but not submitted %v)", fd, f.listening, f.closing[fd]))
 	}
+	what = append(what, r.table.leaks(r.prepared)...)
 	for id, out := range r.bufs.out {
 		if out {
 			what = append(what, fmt.Sprintf("buffer %d was not released", id))
