@@ -1,6 +1,7 @@
 // Command ringkit answers every request with the benchmark's response through this
 // project's server; late on the slow routes of package mix. It opens WebSockets, see
-// package ws. With -files it serves files, too; with -tls it speaks TLS.
+// package ws, and tells of itself, see package inside. With -files it serves files, too; with -tls
+// it speaks TLS.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/ringkit/ringkit"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/inside"
 	"github.com/ringkit/ringkit/bench/internal/mix"
 	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/static"
@@ -31,12 +33,16 @@ func main() {
 	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	headerTimeout := flag.Duration("header-timeout", 0, "`time` a request head may take; 0 means the server's default")
 	direct := flag.Bool("direct", false, "have connections in the rings' tables of files instead of descriptors")
+	idleTimeout := flag.Duration("idle-timeout", 0, "`time` a connection may wait for its next request; 0 means the server's default")
+	ping := flag.Duration("ping", 0, "`time` after which a silent WebSocket gets a Ping; 0 means the default")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		log.Fatalf("unexpected argument %q", flag.Arg(0))
 	}
 
-	srv := &ringkit.Server{Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout, DirectDescriptors: *direct}
+	srv := &ringkit.Server{
+		Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout, IdleTimeout: *idleTimeout, DirectDescriptors: *direct,
+	}
 	var err error
 	if srv.Engine, err = ringkit.ParseEngine(*engine); err != nil {
 		log.Fatal(err)
@@ -48,7 +54,7 @@ func main() {
 		log.Fatal(err)
 	}
 
-	srv.Handler = withSockets(srv.Handler)
+	srv.Handler = withSockets(srv.Handler, &ringkit.ChannelOptions{PingInterval: *ping})
 	if *files != "" {
 		srv.Handler = withFiles(*files, srv.Handler)
 	}
@@ -78,8 +84,12 @@ func handler(kind string, srv *ringkit.Server) (http.Handler, error) {
 
 func native(srv *ringkit.Server) ringkit.HandlerFunc {
 	return func(x *ringkit.Exchange) {
-		if x.Path() == mix.Stats {
+		switch x.Path() {
+		case mix.Stats:
 			x.Write(counters(srv))
+			return
+		case inside.Path:
+			x.Write(inside.JSON(srv))
 			return
 		}
 		x.SetHeader("Content-Type", client.ContentType)
@@ -89,8 +99,12 @@ func native(srv *ringkit.Server) ringkit.HandlerFunc {
 
 func standard(srv *ringkit.Server) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == mix.Stats {
+		switch r.URL.Path {
+		case mix.Stats:
 			w.Write(counters(srv))
+			return
+		case inside.Path:
+			w.Write(inside.JSON(srv))
 			return
 		}
 		w.Header().Set("Content-Type", client.ContentType)

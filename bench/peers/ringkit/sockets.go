@@ -27,15 +27,15 @@ func newRoom() ringkit.Events {
 }
 
 // withSockets opens WebSockets besides what the handler does, which stays native if it is.
-func withSockets(h http.Handler) http.Handler {
+func withSockets(h http.Handler, options *ringkit.ChannelOptions) http.Handler {
 	room := newRoom()
 	if native, ok := h.(ringkit.HandlerFunc); ok {
 		return ringkit.HandlerFunc(func(x *ringkit.Exchange) {
 			switch x.Path() {
 			case ws.Echo:
-				x.OpenChannel(echo)
+				options.OpenExchange(x, echo)
 			case ws.Room:
-				x.OpenChannel(room)
+				options.OpenExchange(x, room)
 			default:
 				native(x)
 			}
@@ -44,9 +44,9 @@ func withSockets(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ws.Echo:
-			ringkit.OpenChannel(w, r, echo)
+			options.Open(w, r, echo)
 		case ws.Room:
-			ringkit.OpenChannel(w, r, room)
+			options.Open(w, r, room)
 		default:
 			h.ServeHTTP(w, r)
 		}
