@@ -32,12 +32,19 @@ const (
 	accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" // the answer to it
 	offer  = "permessage-deflate; client_max_window_bits"
 
-	text       = 0x81 // opcode, with FIN
 	compressed = 0x40 // RSV1
 	masked     = 0x80
 
 	maxHead  = 4096
 	readSize = 64 << 10
+)
+
+// First bytes of frames, with FIN.
+const (
+	TextFrame    = 0x81
+	DeflatedText = TextFrame | compressed
+	PingFrame    = 0x89
+	pongFrame    = 0x8A
 )
 
 // Dial opens a WebSocket. With deflate it offers compression, as a browser does, and the
@@ -55,12 +62,7 @@ func Dial(port int, path string, deflate bool) (client.Socket, error) {
 }
 
 func handshake(s client.Socket, path string, deflate bool) error {
-	request := "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
-	if deflate {
-		request += "Sec-WebSocket-Extensions: " + offer + "\r\n"
-	}
-	if err := writeAll(s, []byte(request+"\r\n")); err != nil {
+	if err := writeAll(s, Upgrade(path, deflate)); err != nil {
 		return err
 	}
 	// One byte at a time would be slow, and frames may follow: the head is looked at first.
@@ -69,21 +71,46 @@ func handshake(s client.Socket, path string, deflate bool) error {
 	if err != nil {
 		return err
 	}
-	end := bytes.Index(buf[:n], []byte("\r\n\r\n"))
-	if end < 0 {
+	end, err := Upgraded(buf[:n], deflate)
+	switch {
+	case err != nil:
+		return err
+	case end == 0:
 		return fmt.Errorf("no head in one piece: %q", buf[:n])
 	}
-	if _, err := recv(s, buf[:end+4], 0); err != nil {
-		return err
+	_, err = recv(s, buf[:end], 0)
+	return err
+}
+
+// Upgrade returns the request that opens a WebSocket. With deflate it offers compression,
+// as a browser does.
+func Upgrade(path string, deflate bool) []byte {
+	request := "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
+	if deflate {
+		request += "Sec-WebSocket-Extensions: " + offer + "\r\n"
 	}
-	head := string(buf[:end])
+	return []byte(request + "\r\n")
+}
+
+// Upgraded checks the answer to Upgrade at the start of data and returns the length of its
+// head, or 0 while it is incomplete.
+func Upgraded(data []byte, deflate bool) (int, error) {
+	end := bytes.Index(data, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(data) > maxHead {
+			return 0, fmt.Errorf("a head of more than %d bytes", maxHead)
+		}
+		return 0, nil
+	}
+	head := string(data[:end])
 	switch agreed := strings.Contains(head, "permessage-deflate"); {
 	case !strings.HasPrefix(head, "HTTP/1.1 101 "), !strings.Contains(head, accept):
-		return fmt.Errorf("the answer is %q", head)
+		return 0, fmt.Errorf("the answer is %q", head)
 	case agreed != deflate:
-		return fmt.Errorf("compression: %v, want %v", agreed, deflate)
+		return 0, fmt.Errorf("compression: %v, want %v", agreed, deflate)
 	}
-	return nil
+	return end + 4, nil
 }
 
 // Exchange sends a frame and reads the message that comes back, of which it is checked that
@@ -104,9 +131,9 @@ func readFrame(s client.Socket, scratch []byte) ([]byte, error) {
 			return nil, err
 		}
 		have += n
-		head, size := parseHead(scratch[:have])
+		head, size := ParseFrame(scratch[:have])
 		switch {
-		case scratch[0]&^compressed != text:
+		case scratch[0]&^compressed != TextFrame:
 			return nil, fmt.Errorf("a frame that begins with %#x", scratch[0])
 		case head > 0 && have == head+size:
 			return scratch[head:have], nil
@@ -116,9 +143,9 @@ func readFrame(s client.Socket, scratch []byte) ([]byte, error) {
 	}
 }
 
-// parseHead returns the length of a server's frame header and of its payload, 0 while it is
-// incomplete.
-func parseHead(b []byte) (head, size int) {
+// ParseFrame returns the length of a server's frame header and of its payload, 0 while the
+// header is incomplete.
+func ParseFrame(b []byte) (head, size int) {
 	switch {
 	case len(b) < 2:
 		return 0, 0
@@ -131,7 +158,7 @@ func parseHead(b []byte) (head, size int) {
 }
 
 // ClientFrame returns a text message in one frame, as a client sends it.
-func ClientFrame(payload []byte) []byte { return clientFrame(text, payload) }
+func ClientFrame(payload []byte) []byte { return clientFrame(TextFrame, payload) }
 
 // DeflatedFrame is ClientFrame with the payload compressed.
 func DeflatedFrame(payload []byte) []byte {
@@ -143,7 +170,21 @@ func DeflatedFrame(payload []byte) []byte {
 	if err = errors.Join(err, z.Flush()); err != nil {
 		panic(err) // there is nothing that could fail
 	}
-	return clientFrame(text|compressed, bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xFF, 0xFF}))
+	return clientFrame(TextFrame|compressed, bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xFF, 0xFF}))
+}
+
+// Inflate returns what was compressed, at most n bytes of it.
+func Inflate(payload []byte, n int) ([]byte, error) {
+	// What RFC 7692, section 7.2.1 leaves out, and an empty last block, which ends it.
+	tail := []byte{0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF}
+	z := flate.NewReader(io.MultiReader(bytes.NewReader(payload), bytes.NewReader(tail)))
+	return io.ReadAll(io.LimitReader(z, int64(n)))
+}
+
+// Pong returns the answer to a Ping of the server.
+func Pong(ping []byte) []byte {
+	head, size := ParseFrame(ping)
+	return clientFrame(pongFrame, ping[head:head+size])
 }
 
 func clientFrame(first byte, payload []byte) []byte {
@@ -158,7 +199,7 @@ func clientFrame(first byte, payload []byte) []byte {
 
 // serverFrame is what a server sends for the same message.
 func serverFrame(payload []byte) []byte {
-	return append(appendHead(nil, text, 0, len(payload)), payload...)
+	return append(appendHead(nil, TextFrame, 0, len(payload)), payload...)
 }
 
 func appendHead(dst []byte, first, mask byte, n int) []byte {
