@@ -202,7 +202,8 @@ func (h *holder) step() error {
 	h.open()
 	h.fire()
 	now := h.now()
-	if now-h.stirred > h.Timeout && (h.opening > 0 || h.load.flying > 0) {
+	stuck := now-h.stirred > h.Timeout || h.load.on && now-h.load.end > h.Timeout
+	if stuck && (h.opening > 0 || h.load.flying > 0) {
 		h.giveUp()
 	}
 	done := h.opening == 0 && len(h.conns) >= h.target && h.load.over(now)
