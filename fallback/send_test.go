@@ -26,6 +26,34 @@ func TestSendAtOnce(t *testing.T) {
 	}
 }
 
+// What has been sent at once is told before events are asked for, but not again and again.
+func TestSendIsToldFirst(t *testing.T) {
+	data := ringtest.Mem(t, 10)
+	r, _ := open(t, Config{})
+	a, b := ringtest.SocketPair(t)
+	r.Recv(recvToken(1), a)
+	tok := ringtest.Token(ring.OpSend, 1)
+	for range 3 {
+		ringtest.Write(t, b, []byte("x"))
+		for _, want := range []struct{ enters, completions uint64 }{{0, 1}, {1, 2}} {
+			r.Send(tok, a, data)
+			before := r.Stats()
+			if err := r.Enter(-1); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range next(r, 10) {
+				if c.HasBuffer() {
+					r.Release(c.BufID)
+				}
+			}
+			after := r.Stats()
+			if enters, completions := after.Enters-before.Enters, after.Completions-before.Completions; enters != want.enters || completions != want.completions {
+				t.Errorf("%d calls for %d completions, want %d for %d", enters, completions, want.enters, want.completions)
+			}
+		}
+	}
+}
+
 // A send that waits is counted, and nothing is done for it until the socket is
 // writable again.
 func TestSendThatWaits(t *testing.T) {
