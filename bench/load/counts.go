@@ -56,10 +56,16 @@ func newCounts(unit string) *counts {
 	return &counts{unit: unit, latency: newHistogram(), service: newHistogram(), statuses: make(map[int]int64), errors: make(map[string]int64)}
 }
 
+// begin begins anew: what was counted before is forgotten.
 func (c *counts) begin(start time.Time, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.start, c.end = start, start.Add(d)
+	c.latency.Reset()
+	c.service.Reset()
+	c.answered, c.inTime, c.bytes, c.unsent, c.failed = 0, 0, 0, 0, 0
+	clear(c.statuses)
+	clear(c.errors)
 }
 
 // add counts a request or a message and its latency.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -24,7 +25,7 @@ import (
 func load(t *testing.T, ctx context.Context, args ...string) (r result, code int, said string) {
 	t.Helper()
 	var out, errors bytes.Buffer
-	code = run(ctx, append([]string{"-json", "-"}, args...), &out, &errors)
+	code = run(ctx, append([]string{"-json", "-"}, args...), strings.NewReader(""), &out, &errors)
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatalf("%v in %s", err, &out)
@@ -192,7 +193,7 @@ func TestReport(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {})
 	file := filepath.Join(t.TempDir(), "result.json")
 	var out, said bytes.Buffer
-	if code := run(t.Context(), []string{"-c", "1", "-d", "50ms", "-rate", "200", "-json", file, url}, &out, &said); code != 0 {
+	if code := run(t.Context(), []string{"-c", "1", "-d", "50ms", "-rate", "200", "-json", file, url}, strings.NewReader(""), &out, &said); code != 0 {
 		t.Fatalf("%d, %s", code, &said)
 	}
 	for _, want := range []string{url + ": 1 connections, 0.1 s\n", "/s of 200/s", "status 200: 10\n", "99.9 %"} {
@@ -240,6 +241,55 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// A program is told when the load is ready; what was sent before does not count, and the
+// connections last until it ends.
+func TestWait(t *testing.T) {
+	var served, open atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served.Add(1) }))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	in, toIn := io.Pipe()
+	fromOut, out := io.Pipe()
+	var said bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(t.Context(), []string{"-c", "3", "-warm-up", "100ms", "-d", "100ms", "-wait", srv.URL}, in, out, &said)
+		out.Close()
+	}()
+	lines := bufio.NewReader(fromOut)
+	if line, err := lines.ReadString('\n'); line != Ready+"\n" || err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	warm := served.Load()
+	if warm < 6 || open.Load() != 3 {
+		t.Errorf("%d requests on %d connections before", warm, open.Load())
+	}
+	io.WriteString(toIn, "\n")
+	line, err := lines.ReadString('\n')
+	var r result
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &r)
+	}
+	if n := served.Load() - warm; err != nil || r.Statuses[200] != n || n == 0 || r.Seconds != 0.1 {
+		t.Errorf("%d served, %+v, %v", n, r, err)
+	}
+	if open.Load() != 3 {
+		t.Errorf("%d connections while it is waited for", open.Load())
+	}
+	toIn.Close()
+	if got := <-code; got != 0 || said.Len() > 0 {
+		t.Errorf("%d, %s", got, &said)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{},
@@ -259,6 +309,9 @@ func TestUsage(t *testing.T) {
 		{"-size", "-1", "http://127.0.0.1/"},
 		{"-size", "1", "-body", "x", "http://127.0.0.1/"},
 		{"-p", "2", "-size", "1", "http://127.0.0.1/"},
+		{"-warm-up", "-1s", "http://127.0.0.1/"},
+		{"-receive", "-warm-up", "1s", "ws://127.0.0.1/"},
+		{"-wait", "http://127.0.0.1/"}, // which load gives -json
 		{"-binary", "http://127.0.0.1/"},
 		{"-compress", "http://127.0.0.1/"},
 		{"-receive", "-rate", "1", "http://127.0.0.1/"},
@@ -272,7 +325,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"-h"}, &out, io.Discard); code != 0 || !strings.Contains(out.String(), "-rate") {
+	if code := run(t.Context(), []string{"-h"}, strings.NewReader(""), &out, io.Discard); code != 0 || !strings.Contains(out.String(), "-rate") {
 		t.Errorf("-h: %d, %s", code, &out)
 	}
 }

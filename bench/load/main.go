@@ -17,12 +17,12 @@ func main() {
 	// What was measured before a signal is reported; a second one ends the program.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run does what args say and returns the exit status: 0 if there were answers and no
 // errors, 1 otherwise, 2 for wrong arguments.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -31,14 +31,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "load: %v\nload: -h shows the flags\n", err)
 		return 2
 	}
-	r, err := measure(ctx, o, stderr)
-	if err == nil {
-		err = r.report(o, stdout)
-	}
-	if err == nil {
-		err = r.err()
-	}
-	if err != nil {
+	if err := measure(ctx, o, stdin, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "load: %v\n", err)
 		return 1
 	}

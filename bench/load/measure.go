@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -22,39 +24,58 @@ const backOff = 10 * time.Millisecond
 // generator has a slot for each request or message in flight.
 type generator struct {
 	*options
+	control
 	client *client.Client
 	dialer *dialer // of WebSockets
 	counts *counts
 	start  time.Time
-	over   atomic.Bool    // also if duration has not passed
+	length time.Duration  // from then
+	over   atomic.Bool    // also if length has not passed
 	busy   sync.WaitGroup // slots with requests
 }
 
-// measure does what the options say. It ends early with ctx; an error means that
-// nothing was measured.
-func measure(ctx context.Context, o *options, progress io.Writer) (*result, error) {
+// measure does what the options say, and reports what it has measured. It ends early with
+// ctx. An error says what was wrong with the load, or that there was none.
+func measure(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) error {
 	g := newGenerator(o)
+	g.control = control{bufio.NewReader(stdin), stdout, stderr}
 	defer g.client.Transport.Close()
 	if o.receive {
-		return g.count(ctx, progress)
+		return g.count(ctx)
 	}
 	slots, end, err := g.slots()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
 	if err := g.connect(ctx, slots[:o.connections]); err != nil {
-		return nil, err
+		return err
 	}
-	defer g.begin(progress)()
-	if o.rate > 0 {
+	if o.warmUp > 0 {
+		if err := g.send(ctx, slots, o.warmUp).err(); err != nil {
+			return fmt.Errorf("warming up: %w", err)
+		}
+	}
+	if err := g.ready(o); err != nil {
+		return err
+	}
+	stop := g.counts.show(g.stderr)
+	r := g.send(ctx, slots, o.duration)
+	stop()
+	return g.report(o, r)
+}
+
+// send sends for d, and waits for the answers.
+func (g *generator) send(ctx context.Context, slots []*slot, d time.Duration) *result {
+	g.begin(d)
+	if g.rate > 0 {
 		g.open(ctx, slots)
 	} else {
 		g.closed(ctx, slots)
 	}
-	elapsed := min(time.Since(g.start), g.duration)
+	elapsed := min(time.Since(g.start), d)
 	unanswered := g.drain(ctx)
-	return g.counts.result(o, elapsed, unanswered), nil
+	return g.counts.result(g.options, elapsed, unanswered)
 }
 
 func newGenerator(o *options) *generator {
@@ -94,11 +115,11 @@ func (g *generator) slots() (slots []*slot, end func(), err error) {
 	return slots, func() {}, err
 }
 
-// begin begins to count, and to show; stop ends that.
-func (g *generator) begin(progress io.Writer) (stop func()) {
-	g.start = time.Now()
-	g.counts.begin(g.start, g.duration)
-	return g.counts.show(progress)
+// begin begins to count, for d.
+func (g *generator) begin(d time.Duration) {
+	g.over.Store(false)
+	g.start, g.length = time.Now(), d
+	g.counts.begin(g.start, d)
 }
 
 // connect uses each connection once, so that connecting is not measured. It is an error
@@ -142,7 +163,7 @@ func (g *generator) closed(ctx context.Context, slots []*slot) {
 		}
 		s.send()
 	}
-	wait(ctx, g.duration)
+	wait(ctx, g.length)
 	g.over.Store(true)
 }
 
@@ -160,12 +181,12 @@ func (g *generator) open(ctx context.Context, slots []*slot) {
 		}
 		free <- s
 	}
-	end := time.NewTimer(g.duration)
+	end := time.NewTimer(g.length)
 	defer end.Stop()
 	runtime.LockOSThread() // for sleepUntil
 	defer runtime.UnlockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // without it, sleeps last 50 µs longer
-	last := int64(math.Ceil(g.duration.Seconds() * g.rate))
+	last := int64(math.Ceil(g.length.Seconds() * g.rate))
 	for n := int64(0); n < last; n++ {
 		due := g.start.Add(time.Duration(float64(n) / g.rate * float64(time.Second)))
 		if !sleepUntil(ctx, due) {
@@ -188,7 +209,7 @@ func (g *generator) open(ctx context.Context, slots []*slot) {
 		s.due = due
 		s.send()
 	}
-	sleepUntil(ctx, g.start.Add(g.duration))
+	sleepUntil(ctx, g.start.Add(g.length))
 }
 
 // wait waits for d, or the end of ctx.
@@ -267,7 +288,7 @@ func (s *slot) finish(o outcome) {
 
 // again sends the next of a closed loop.
 func (s *slot) again() {
-	if s.g.over.Load() || time.Since(s.g.start) > s.g.duration {
+	if s.g.over.Load() || time.Since(s.g.start) > s.g.length {
 		s.g.busy.Done()
 		return
 	}

@@ -79,6 +79,8 @@ type options struct {
 	engine      conn.Engine
 	loops       int
 	json        string // file, - for standard output instead of the text
+	warmUp      time.Duration
+	wait        bool // for who reads standard output
 }
 
 func parse(args []string, help io.Writer) (*options, error) {
@@ -104,6 +106,8 @@ func parse(args []string, help io.Writer) (*options, error) {
 	})
 	flags.IntVar(&o.loops, "loops", 0, "`number` of event loops; the default is one for four processors")
 	flags.StringVar(&o.json, "json", "", "`file` for the result as JSON, - for standard output instead of the text")
+	flags.DurationVar(&o.warmUp, "warm-up", 0, "`time` to send for before, which is not counted")
+	flags.BoolVar(&o.wait, "wait", false, "for programs: print \"ready\" when the connections are open and warm, wait for a line, print the result as one line of JSON, and keep the connections until standard input ends")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(help, usage)
@@ -207,6 +211,10 @@ func (o *options) check() error {
 		return fmt.Errorf("-timeout %v: want up to %v", o.timeout, maxTimeout)
 	case o.loops < 0:
 		return fmt.Errorf("-loops %d: want 0 or more", o.loops)
+	case o.warmUp < 0 || o.warmUp > maxDuration:
+		return fmt.Errorf("-warm-up %v: want up to %v", o.warmUp, maxDuration)
+	case o.wait && o.json != "":
+		return errors.New("-wait and -json: want one of them")
 	case o.size < 0 || o.size > maxSize:
 		return fmt.Errorf("-size %d: want up to %d", o.size, maxSize)
 	case o.size > 0 && len(o.body) > 0:
@@ -215,8 +223,8 @@ func (o *options) check() error {
 		return o.checkSockets()
 	case o.binary || o.compress:
 		return errors.New("-binary and -compress are for WebSockets")
-	case o.receive && (o.rate > 0 || o.pipeline > 1):
-		return errors.New("-receive: nothing is sent, want neither -rate nor -p")
+	case o.receive && (o.rate > 0 || o.pipeline > 1 || o.warmUp > 0):
+		return errors.New("-receive: nothing is sent, want neither -rate, -p nor -warm-up")
 	}
 	return nil
 }
@@ -226,8 +234,8 @@ func (o *options) checkSockets() error {
 	switch {
 	case o.method != "":
 		return errors.New("-method: the handshake of a WebSocket is a GET")
-	case o.receive && (o.rate > 0 || o.pipeline > 1 || o.binary || o.size > 0 || len(o.body) > 0):
-		return errors.New("-receive: nothing is sent, want neither -rate, -p, -binary, -size nor -body")
+	case o.receive && (o.rate > 0 || o.pipeline > 1 || o.warmUp > 0 || o.binary || o.size > 0 || len(o.body) > 0):
+		return errors.New("-receive: nothing is sent, want neither -rate, -p, -warm-up, -binary, -size nor -body")
 	case !o.binary && !utf8.Valid(o.body):
 		return errors.New("-body: a text message is UTF-8; want -binary for others")
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -19,7 +18,7 @@ import (
 type stream func(ctx context.Context, opened func()) error
 
 // count counts what the server sends by itself. A stream that ends is opened again.
-func (g *generator) count(ctx context.Context, progress io.Writer) (*result, error) {
+func (g *generator) count(ctx context.Context) error {
 	one := g.events
 	if g.sockets() {
 		one = g.messages
@@ -33,11 +32,17 @@ func (g *generator) count(ctx context.Context, progress io.Writer) (*result, err
 		all.Go(func() { g.keep(ctx, one, opened) })
 	}
 	if err := anyOf(ctx, opened, g.connections); err != nil {
-		return nil, err
+		return err
 	}
-	defer g.begin(progress)()
+	if err := g.ready(g.options); err != nil {
+		return err
+	}
+	stop := g.counts.show(g.stderr)
+	g.begin(g.duration)
 	wait(ctx, g.duration)
-	return g.counts.result(g.options, min(time.Since(g.start), g.duration), 0), nil
+	r := g.counts.result(g.options, min(time.Since(g.start), g.duration), 0)
+	stop()
+	return g.report(g.options, r)
 }
 
 // keep keeps a stream until ctx ends. What becomes of it at first it tells opened.

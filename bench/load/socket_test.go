@@ -33,7 +33,7 @@ func TestSockets(t *testing.T) {
 		{nil, websocket.TextMessage, 64},
 		{[]string{"-binary", "-size", "70000", "-engine", "epoll"}, websocket.BinaryMessage, 70_000},
 		{[]string{"-compress", "-size", "2000", "-p", "5"}, websocket.TextMessage, 2000},
-		{[]string{"-body", "äöü", "-rate", "1000"}, websocket.TextMessage, 6},
+		{[]string{"-body", "äöü", "-rate", "100"}, websocket.TextMessage, 6},
 	} {
 		var echoed, conns atomic.Int64
 		url := serveSockets(t, true, func(c *websocket.Conn) {
@@ -111,7 +111,11 @@ func TestSocketsFail(t *testing.T) {
 		},
 	} {
 		url := serveSockets(t, false, echoBut(use))
-		r, code, said := load(t, t.Context(), "-c", "1", "-d", "600ms", "-timeout", "200ms", url)
+		timeout := "10s"
+		if want == errTooLate.Error() {
+			timeout = "300ms"
+		}
+		r, code, said := load(t, t.Context(), "-c", "1", "-rate", "50", "-d", "1s", "-timeout", timeout, url)
 		var got []string
 		for kind := range r.Errors {
 			got = append(got, kind)
@@ -119,7 +123,7 @@ func TestSocketsFail(t *testing.T) {
 		if code != 1 || len(got) != 1 || !strings.HasPrefix(got[0], want) || r.Failed < 1 || !strings.Contains(said, "failures") {
 			t.Errorf("%s: %d, %q, %d failures, %s", want, code, got, r.Failed, said)
 		}
-		if r.Requests < 20 { // it has gone on
+		if r.Requests < 11 { // it has gone on
 			t.Errorf("%s: %d messages", want, r.Requests)
 		}
 	}
