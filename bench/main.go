@@ -20,6 +20,7 @@ const overview = `Bench measures servers on loopback, in this directory:
   go run . churn [flags]    soak: many connections come and go; memory must not grow
   go run . slow [flags]     processor time that slow clients take
   go run . proxy [flags]    examples/proxy beside nginx
+  go run . generators       the load generator beside wrk, with the same server
 
 "go run . idle -h" and so on explain their flags.
 `
@@ -61,6 +62,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return churnCommand(ctx, args[1:], stdout, stderr)
 		case "proxy":
 			return proxyCommand(ctx, args[1:], stdout, stderr)
+		case "generators":
+			return generatorsCommand(ctx, args[1:], stdout, stderr)
 		case "slow":
 			return slowCommand(ctx, args[1:], stdout, stderr)
 		}

@@ -67,6 +67,9 @@ func TestSockets(t *testing.T) {
 }
 
 func TestSocketsFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes five seconds")
+	}
 	echoBut := func(use func(c *websocket.Conn, n int64, kind int, data []byte) error) func(*websocket.Conn) {
 		var n atomic.Int64
 		return func(c *websocket.Conn) {

@@ -15,6 +15,7 @@ type Result struct {
 	Requests int64
 	Elapsed  time.Duration
 	P50, P99 time.Duration
+	CPU      time.Duration // processor time that wrk has taken itself
 
 	// Anything but zero makes the run worthless for a comparison.
 	ConnectErrors, ReadErrors, WriteErrors, Timeouts int64

@@ -52,7 +52,9 @@ func Run(ctx context.Context, load Load) (Result, error) {
 		said := strings.ReplaceAll(strings.TrimSpace(output.String()), "\n", "; ")
 		return Result{}, fmt.Errorf("wrk: %w; it printed: %s", cmp.Or(ctx.Err(), err), said)
 	}
-	return Parse(output.String())
+	result, err := Parse(output.String())
+	result.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return result, err
 }
 
 // PipelineScript returns a Lua script that writes depth requests at once.
