@@ -165,7 +165,7 @@ func (o generatorsOptions) useOwn(ctx context.Context, program string, srv *serv
 	}
 	server, _ := used.Used()
 	generator, _ := took.Used()
-	b.own.add(server, generator, r.Requests(), r.Rate(), r.P50(), r.P99())
+	b.own.add(server, generator, r.Requests, r.Rate(), r.P50(), r.P99())
 	return nil
 }
 

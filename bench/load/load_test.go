@@ -278,7 +278,7 @@ func TestWait(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal([]byte(line), &r)
 	}
-	if n := served.Load() - warm; err != nil || r.Statuses[200] != n || n == 0 || r.Seconds != 0.1 {
+	if n := served.Load() - warm; err != nil || r.Statuses[200] != n || r.Answered != n || n == 0 || r.Seconds != 0.1 {
 		t.Errorf("%d served, %+v, %v", n, r, err)
 	}
 	if open.Load() != 3 {
@@ -317,6 +317,8 @@ func TestUsage(t *testing.T) {
 		{"-receive", "-rate", "1", "http://127.0.0.1/"},
 		{"-receive", "-size", "1", "ws://127.0.0.1/"},
 		{"-method", "GET", "ws://127.0.0.1/"},
+		{"-room", "http://127.0.0.1/"},
+		{"-room", "-rate", "1", "ws://127.0.0.1/"},
 		{"-body", "\xff", "ws://127.0.0.1/"},
 		{"ftp://127.0.0.1/"},
 	} {

@@ -40,8 +40,11 @@ func measure(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io
 	g := newGenerator(o)
 	g.control = control{bufio.NewReader(stdin), stdout, stderr}
 	defer g.client.Transport.Close()
-	if o.receive {
+	switch {
+	case o.receive:
 		return g.count(ctx)
+	case o.room:
+		return g.broadcast(ctx)
 	}
 	slots, end, err := g.slots()
 	if err != nil {

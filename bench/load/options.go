@@ -27,6 +27,7 @@ const usage = `Usage: load [flags] URL
   load -json - http://127.0.0.1:8080/ | jq .latency_us.p99
   load -c 64 -size 1024 http://127.0.0.1:8080/        POSTs of a KiB
   load -c 256 -size 125 ws://127.0.0.1:8080/echo      messages that the server sends back
+  load -c 1000 -room ws://127.0.0.1:8080/room         messages that the server sends to all
   load -c 1000 -receive http://127.0.0.1:8080/events  what 1000 subscribers get
 
 Without -rate it is a closed loop: a request is sent when another has been answered, so
@@ -75,6 +76,7 @@ type options struct {
 	binary      bool
 	compress    bool
 	receive     bool
+	room        bool
 	insecure    bool
 	engine      conn.Engine
 	loops       int
@@ -98,6 +100,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	flags.IntVar(&o.size, "size", 0, "`bytes` of a body that is made up, or of a message, which has 64 by default")
 	flags.BoolVar(&o.binary, "binary", false, "send binary messages, not text")
 	flags.BoolVar(&o.compress, "compress", false, "compress messages of 512 bytes or more, which the server has to accept")
+	flags.BoolVar(&o.room, "room", false, "one WebSocket sends, and the server sends that to all; the next message follows when all have it. The server greets each with a message when it is in the room")
 	flags.BoolVar(&o.receive, "receive", false, "send nothing, count what the server sends")
 	flags.BoolVar(&o.insecure, "insecure", false, "do not verify certificates")
 	flags.Func("engine", "`engine` of the client: auto, io_uring or epoll", func(name string) (err error) {
@@ -221,8 +224,8 @@ func (o *options) check() error {
 		return errors.New("-size and -body: want one of them")
 	case o.sockets():
 		return o.checkSockets()
-	case o.binary || o.compress:
-		return errors.New("-binary and -compress are for WebSockets")
+	case o.binary || o.compress || o.room:
+		return errors.New("-binary, -compress and -room are for WebSockets")
 	case o.receive && (o.rate > 0 || o.pipeline > 1 || o.warmUp > 0):
 		return errors.New("-receive: nothing is sent, want neither -rate, -p nor -warm-up")
 	}
@@ -236,6 +239,8 @@ func (o *options) checkSockets() error {
 		return errors.New("-method: the handshake of a WebSocket is a GET")
 	case o.receive && (o.rate > 0 || o.pipeline > 1 || o.warmUp > 0 || o.binary || o.size > 0 || len(o.body) > 0):
 		return errors.New("-receive: nothing is sent, want neither -rate, -p, -warm-up, -binary, -size nor -body")
+	case o.room && (o.receive || o.rate > 0 || o.pipeline > 1):
+		return errors.New("-room: one message at a time, want neither -receive, -rate nor -p")
 	case !o.binary && !utf8.Valid(o.body):
 		return errors.New("-body: a text message is UTF-8; want -binary for others")
 	}

@@ -24,6 +24,7 @@ type result struct {
 	Seconds     float64          `json:"seconds"`
 	Requests    int64            `json:"requests"` // answered in that time; or messages that came back; or what came
 	Rate        float64          `json:"requests_per_second"`
+	Answered    int64            `json:"answered"` // with those that were later
 	Bytes       int64            `json:"body_bytes"`
 	Statuses    map[int]int64    `json:"statuses,omitempty"` // of requests, with those answered later
 	Errors      map[string]int64 `json:"errors,omitempty"`
@@ -60,7 +61,7 @@ func (c *counts) result(o *options, elapsed time.Duration, unanswered int64) *re
 	defer c.mu.Unlock()
 	r := &result{
 		URL: o.url, Unit: o.unit(), Connections: o.connections, Pipeline: o.pipeline, Receive: o.receive, Target: o.rate,
-		Seconds: elapsed.Seconds(), Requests: c.inTime, Rate: float64(c.inTime) / elapsed.Seconds(), Bytes: c.bytes,
+		Seconds: elapsed.Seconds(), Requests: c.inTime, Answered: c.answered, Rate: float64(c.inTime) / elapsed.Seconds(), Bytes: c.bytes,
 		Statuses: maps.Clone(c.statuses), Errors: maps.Clone(c.errors), Failed: c.failed,
 		Unsent: c.unsent, Unanswered: unanswered, Latency: summarize(c.latency),
 	}

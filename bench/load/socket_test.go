@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,72 @@ func TestSocketsRefused(t *testing.T) {
 	} {
 		if _, code, said := load(t, t.Context(), append([]string{"-c", "2", "-d", "10s"}, test.args...)...); code != 1 || !strings.Contains(said, test.want) {
 			t.Errorf("%s: %d, %s", test.want, code, said)
+		}
+	}
+}
+
+// serveRoom has what comes on one WebSocket sent to all, and returns their URL.
+func serveRoom(t *testing.T, greeting string, change func(data []byte, n int) []byte) (url string) {
+	var mu sync.Mutex
+	var members []*websocket.Conn
+	n := 0
+	send := func(data []byte, to ...*websocket.Conn) {
+		for _, c := range to {
+			c.WriteMessage(websocket.TextMessage, data)
+		}
+	}
+	return serveSockets(t, false, func(c *websocket.Conn) {
+		mu.Lock()
+		members = append(members, c)
+		if greeting != "" {
+			send([]byte(greeting), c)
+		}
+		mu.Unlock()
+		for {
+			_, data, err := c.ReadMessage()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			if n++; change != nil {
+				data = change(data, n)
+			}
+			if data != nil {
+				send(data, members...)
+			}
+			mu.Unlock()
+		}
+	})
+}
+
+func TestRoom(t *testing.T) {
+	url := serveRoom(t, "hello", nil)
+	r, code, said := load(t, t.Context(), "-room", "-c", "5", "-size", "300", "-warm-up", "20ms", "-d", "100ms", url)
+	if code != 0 || said != "" || r.Answered == 0 || r.Answered%5 != 0 || r.Answered-r.Requests > 5 || r.Bytes != 300*r.Requests || r.Latency.Min < 1 {
+		t.Errorf("%d, %+v, %s", code, r, said)
+	}
+}
+
+func TestRoomFails(t *testing.T) {
+	for want, url := range map[string]string{
+		errNoGreeting.Error(): serveRoom(t, "", nil),
+		"1 failures": serveRoom(t, "hello", func(data []byte, n int) []byte {
+			if n == 5 {
+				data[0]++
+			}
+			return data
+		}),
+		"were not answered": serveRoom(t, "hello", func(data []byte, n int) []byte {
+			if n == 5 {
+				return nil
+			}
+			return data
+		}),
+		"404": "ws" + strings.TrimPrefix(serve(t, http.NotFound), "http"),
+	} {
+		_, code, said := load(t, t.Context(), "-room", "-c", "1", "-d", "100ms", "-timeout", "300ms", url)
+		if code != 1 || !strings.Contains(said, want) {
+			t.Errorf("%s: %d, %s", want, code, said)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Load struct {
 	Pipeline    int  // in flight on each, 0 for one
 	Close       bool // each request asks for the end of its connection
 	Size        int  // bytes of a message, or of the body of a POST
+	Room        bool // one WebSocket sends, and all get it
 	WarmUp      time.Duration
 	Duration    time.Duration
 	CPU         int // processor to run on, or proc.AnyCPU
@@ -30,7 +31,8 @@ type Load struct {
 type Result struct {
 	Seconds  float64          `json:"seconds"`
 	InTime   int64            `json:"requests"` // answered in that time; or messages that came back
-	Statuses map[int]int64    `json:"statuses"` // of requests, with those answered later
+	Requests int64            `json:"answered"` // with those that were later
+	Statuses map[int]int64    `json:"statuses"` // of all these requests
 	Failed   int64            `json:"failed"`
 	Errors   map[string]int64 `json:"errors"`
 	Missing  int64            `json:"unanswered"`
@@ -38,16 +40,6 @@ type Result struct {
 		P50 int64 `json:"p50"` // in microseconds
 		P99 int64 `json:"p99"`
 	} `json:"latency_us"`
-}
-
-// Requests returns how many were answered, also after the end, or how many messages came
-// back in time.
-func (r Result) Requests() int64 {
-	var all int64
-	for _, n := range r.Statuses {
-		all += n
-	}
-	return max(all, r.InTime)
 }
 
 // Rate returns requests or messages per second.
@@ -95,6 +87,9 @@ func (l Load) args() []string {
 	}
 	if l.Close {
 		args = append(args, "-H", "Connection: close")
+	}
+	if l.Room {
+		args = append(args, "-room")
 	}
 	if l.Size > 0 {
 		args = append(args, "-size", strconv.Itoa(l.Size))
