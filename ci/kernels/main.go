@@ -103,6 +103,11 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 		return false, err
 	}
 	say("results in full: %s", o.json)
+	if o.doc != "" {
+		if err := updateDocument(o.doc, results, aboutRun(o, began, r.machine.kvm)); err != nil {
+			return false, err
+		}
+	}
 	return summary(results), ctx.Err()
 }
 

@@ -17,6 +17,7 @@ type options struct {
 	suites  []string
 	rows    []string
 	json    string
+	doc     string
 	cache   string
 	accel   string
 	run     string
@@ -47,6 +48,7 @@ func parseOptions(args []string, complaints io.Writer) (o options, err error) {
 	f.StringVar(&o.run, "run", "", "run only the tests that match this `pattern`, as in go test")
 	f.IntVar(&o.count, "count", 1, "run each test so many times, as in go test")
 	f.StringVar(&o.json, "json", "", "`file` for the results in full; results.json in the cache directory if empty")
+	f.StringVar(&o.doc, "doc", "", "`page`, such as docs/kernel-matrix.md, to put a short table into")
 	f.StringVar(&o.cache, "cache", "", "`directory` for kernels, logs and results; ringkit-kernels in the user's cache directory if empty")
 	f.StringVar(&o.accel, "accel", "auto", "auto, kvm or tcg; auto is kvm if a guest boots with it")
 	f.DurationVar(&o.timeout, "timeout", 0, "limit for all suites of one boot; 0 is 30m, with -quick 8m, with -long 2h")
