@@ -23,7 +23,8 @@ const (
 	elsewhere = "elsewhere" // not run by this test; why says by whom, or why not at all
 )
 
-// commands are the lines in the shell blocks of README.md.
+// commands are the lines in the shell blocks of README.md, and of the other pages, where
+// all are of the last kind.
 var commands = map[string]struct{ how, why string }{
 	"go run ./examples/hello":                               {serves, ""},
 	"curl -i http://127.0.0.1:8080/":                        {asks, ""},
@@ -32,6 +33,9 @@ var commands = map[string]struct{ how, why string }{
 	"cd bench && go run . -quick":                           {elsewhere, ".ci/run runs it with two scenarios, since all take minutes"},
 	"curl -fsSLo default.json " + profile:                   {elsewhere, "CI does not depend on other people's servers"},
 	"docker run --security-opt seccomp=io_uring.json " + in: {elsewhere, "there is no container engine in CI"},
+	"cd bench && go run . -json results.json":               {elsewhere, "takes an hour"},
+	"go run ./ci/kernels":                                   {elsewhere, ".ci/run runs it for two kernels: all take an hour"},
+	"go run ./ci/kernels -doc docs/kernel-matrix.md":        {elsewhere, "takes an hour; TestDocument of ci/kernels writes a page"},
 	"jq '" + allow + "' default.json > io_uring.json":       {runs, ""},
 }
 
@@ -51,21 +55,25 @@ const defaultProfile = `{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1
 func TestCommands(t *testing.T) {
 	listed := map[string]bool{}
 	var lines []string
-	for _, f := range fences("README.md", read(t, "README.md")) {
-		if f.lang != "sh" {
-			continue
-		}
-		for _, line := range f.lines {
-			if _, ok := commands[line]; !ok {
-				t.Errorf("README.md:%d: nobody knows whether this works; list it in commands:\n%s", f.line, line)
+	for _, page := range documents(t) {
+		for _, f := range fences(page, read(t, page)) {
+			if f.lang != "sh" {
+				continue
 			}
-			listed[line] = true
-			lines = append(lines, line)
+			for _, line := range f.lines {
+				switch c, ok := commands[line]; {
+				case !ok, page != "README.md" && c.how != elsewhere:
+					t.Errorf("%s:%d: nobody knows whether this works; list it in commands:\n%s", page, f.line, line)
+				case page == "README.md":
+					lines = append(lines, line)
+				}
+				listed[line] = true
+			}
 		}
 	}
 	for line := range commands {
 		if !listed[line] {
-			t.Errorf("README.md does not have this any more: %s", line)
+			t.Errorf("no page has this any more: %s", line)
 		}
 	}
 	for _, m := range regexp.MustCompile("`go run \\./(examples/[a-z]+)").FindAllStringSubmatch(read(t, "README.md"), -1) {
