@@ -31,18 +31,20 @@ const drainTime = 10 * time.Second
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "TCP `address` to listen on; port 0 chooses a free one")
 	dir := flag.String("dir", "", "`directory` for the files; one that is removed at the end if empty")
+	name := flag.String("engine", "auto", "`engine`: auto, io_uring or epoll; the environment variable "+ringkit.EngineVariable+" overrides it")
 	most := flag.Int64("max", 1<<30, "`bytes` that a file may have")
 	flag.Parse()
-	if flag.NArg() > 0 || *most <= 0 {
-		fmt.Fprintln(flag.CommandLine.Output(), "transfer: takes flags only, and -max is above zero")
+	engine, err := ringkit.ParseEngine(*name)
+	if flag.NArg() > 0 || *most <= 0 || err != nil {
+		fmt.Fprintln(flag.CommandLine.Output(), "transfer: takes flags only, -max is above zero, and -engine is one of those -h names")
 		os.Exit(2)
 	}
-	if err := run(*addr, *dir, *most); err != nil {
+	if err := run(*addr, *dir, *most, engine); err != nil {
 		log.Fatal("transfer: ", err)
 	}
 }
 
-func run(addr, dir string, most int64) (err error) {
+func run(addr, dir string, most int64, engine ringkit.Engine) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "transfer"); err != nil {
 			return err
@@ -59,6 +61,7 @@ func run(addr, dir string, most int64) (err error) {
 		return err
 	}
 	srv := newServer(files, most)
+	srv.Engine = engine
 	fmt.Printf("transfer on http://%v\n", l.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
