@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringkit/ringkit/conn"
@@ -24,7 +25,7 @@ type call struct {
 	s       *session
 	handle  conn.Handle
 	handler http.Handler
-	request *http.Request
+	request http.Request
 	path    string // as it was sent; that of the request is the handler's to change
 	url     url.URL
 	ctx     callContext
@@ -38,10 +39,9 @@ type call struct {
 	began    time.Time // on a goroutine
 	blocked  bool      // the loop has gone on without it
 	gaveAway bool      // because it gave the lead away
-	takeover takeover  // otherwise
+	takeover *takeover // otherwise
 	returned bool
-	panicked any
-	stack    []byte
+	failure  *failure
 	hijacked bool
 	channel  *Channel // that it has opened
 	origin   *origin
@@ -57,11 +57,26 @@ type call struct {
 
 	mu       sync.Mutex
 	cond     sync.Cond
-	wait     bool      // a piece has been posted and the queue has no room for the next
-	over     bool      // the connection is gone
-	deadline time.Time // for writing, zero for none
-	alarm    alarm     // at deadline
-	full     bool      // the loop waits for the queue to drain; the loop's alone
+	wait     bool        // a piece has been posted and the queue has no room for the next
+	over     bool        // the connection is gone
+	deadline time.Time   // for writing, zero for none
+	limited  atomic.Bool // there was one
+	alarm    alarm       // at deadline
+	full     bool        // the loop waits for the queue to drain; the loop's alone
+}
+
+// failure is how a handler ended that did not return.
+type failure struct {
+	panicked any
+	stack    []byte
+}
+
+// panicked returns what the handler has panicked with, nil if it did not.
+func (c *call) panicked() any {
+	if c.failure == nil {
+		return nil
+	}
+	return c.failure.panicked
 }
 
 // newCall makes the call of the request that s has read. It copies what it needs:
@@ -97,7 +112,7 @@ func (s *session) serve(h http.Handler, body []byte) {
 		return
 	}
 	s.step, s.std = stepBusy, c
-	if !s.goesAway(c.request) {
+	if !s.goesAway(&c.request) {
 		s.w.count.Inline++
 		s.c.Call(c)
 		return
@@ -144,11 +159,11 @@ func (c *call) Run(lead conn.Lead) {
 	defer func() {
 		if !c.returned {
 			// A handler that ends its goroutine is treated like one that panics.
-			c.panicked, c.stack = recover(), debug.Stack()
+			c.failure = &failure{recover(), debug.Stack()}
 		}
 		c.end()
 	}()
-	c.handler.ServeHTTP(&c.resp, c.request)
+	c.handler.ServeHTTP(&c.resp, &c.request)
 	c.returned = true
 }
 
@@ -161,10 +176,10 @@ func (c *call) end() {
 	}
 	c.takeBack()
 	if c.away && !c.streams && !c.hijacked {
-		c.last = c.resp.end(nil, c.returned, c.panicked)
+		c.last = c.resp.end(nil, c.returned, c.panicked())
 	}
 	if !c.returned {
-		c.w.srv.logPanic(c.request.RemoteAddr, c.panicked, c.stack)
+		c.w.srv.logPanic(c.request.RemoteAddr, c.failure.panicked, c.failure.stack)
 	}
 	if c.channel != nil && c.channel.exit() {
 		c.channel.tellEnd()
@@ -196,6 +211,7 @@ func (c *call) Detached(*conn.Conn) {
 	c.blocked = true
 	c.seat.take(&c.w.srv.pool)
 	if !c.gaveAway {
+		c.takeover = new(takeover)
 		c.takeover.begin(c.w.srv, c.resp.method.String(), c.path)
 	}
 	c.w.srv.predict.blocked(routeOfPath(c.resp.method, c.path), time.Now())
@@ -211,7 +227,7 @@ func (c *call) Done(cn *conn.Conn) {
 	}
 	if c.channel != nil {
 		c.dispose()
-		c.channel.begin(s, cn, !c.returned, c.panicked)
+		c.channel.begin(s, cn, !c.returned, c.panicked())
 		return
 	}
 	if cn == nil || cn.Closing() {
@@ -238,8 +254,9 @@ func (c *call) answer(cn *conn.Conn) {
 	s := c.s
 	c.resp.close = c.resp.close || s.last
 	if !c.away || c.streams {
+		c.resp.worker = c.w
 		buf := cn.Reserve(min(c.resp.room(), mapped.MaxBlock))
-		if p := c.resp.end(buf, c.returned, c.panicked); len(p) <= cap(buf) {
+		if p := c.resp.end(buf, c.returned, c.panicked()); len(p) <= cap(buf) {
 			cn.Commit(p)
 		} else {
 			cn.Write(p)
@@ -342,6 +359,9 @@ func (c *call) await() bool {
 
 // expired is late for those who do not hold mu.
 func (c *call) expired() bool {
+	if !c.limited.Load() {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.late()

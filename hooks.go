@@ -105,9 +105,10 @@ func (t *takeover) begin(srv *Server, method, path string) {
 	srv.logTakeover(t.route)
 }
 
-// end tells the hook that the handler is over. pattern is "" where there is none.
+// end tells the hook that the handler is over. pattern is "" where there is none; t is nil
+// or empty where nothing was lost.
 func (t *takeover) end(srv *Server, pattern string) {
-	if t.route != "" {
+	if t != nil && t.route != "" {
 		t.tell(srv, pattern)
 	}
 }

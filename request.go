@@ -16,7 +16,8 @@ var errTarget = &http1.Error{Status: 400, Reason: "the request target is no vali
 func (c *call) newRequest() *http1.Error {
 	s := c.s
 	req := &s.req
-	head := append([]byte(nil), req.Head()...)
+	head := make([]byte, len(req.Head()))
+	copy(head, req.Head())
 	req.Rebase(head)
 	c.path = shared(req.RawPath())
 	target := shared(req.Target())
@@ -26,21 +27,20 @@ func (c *call) newRequest() *http1.Error {
 	}
 	addrs := s.w.addressesOf(s.c)
 	c.ctx.local, c.ctx.cred = addrs.local, addrs.cred
-	r := http.Request{
-		Method:        methodString(req),
-		URL:           u,
-		Proto:         protoName(req.Minor()),
-		ProtoMajor:    1,
-		ProtoMinor:    req.Minor(),
-		Header:        headerOf(req),
-		Host:          shared(req.Host()),
-		RequestURI:    target,
-		RemoteAddr:    addrs.remote,
-		ContentLength: max(req.ContentLength(), 0),
-		Body:          http.NoBody,
-		Close:         !req.KeepAlive(),
-		TLS:           s.c.Protocol().(*origin).connectionState(),
-	}
+	// It is a part of the call, which its context and its URL keep alive anyway.
+	c.request = *new(http.Request).WithContext(&c.ctx)
+	r := &c.request
+	r.Method = methodString(req)
+	r.URL = u
+	r.Proto, r.ProtoMajor, r.ProtoMinor = protoName(req.Minor()), 1, req.Minor()
+	r.Header = headerOf(req)
+	r.Host = shared(req.Host())
+	r.RequestURI = target
+	r.RemoteAddr = addrs.remote
+	r.ContentLength = max(req.ContentLength(), 0)
+	r.Body = http.NoBody
+	r.Close = !req.KeepAlive()
+	r.TLS = s.c.Protocol().(*origin).connectionState()
 	if req.Chunked() {
 		r.TransferEncoding = []string{"chunked"}
 		r.ContentLength = -1
@@ -48,10 +48,7 @@ func (c *call) newRequest() *http1.Error {
 	}
 	if c.body != nil {
 		r.Body = c.body
-	}
-	c.request = r.WithContext(&c.ctx)
-	if c.body != nil {
-		c.body.request = c.request
+		c.body.request = r
 	}
 	return nil
 }
@@ -107,7 +104,7 @@ func methodString(req *http1.Request) string {
 func headerOf(req *http1.Request) http.Header {
 	n := req.NumFields()
 	h := make(http.Header, n)
-	values := make([]string, n)
+	var values []string
 	for i := range n {
 		name, value := req.Field(i)
 		key := http1.CanonicalName(name)
@@ -118,8 +115,11 @@ func headerOf(req *http1.Request) http.Header {
 			h[key] = append(old, shared(value))
 			continue
 		}
-		values[i] = shared(value)
-		h[key] = values[i : i+1 : i+1]
+		if values == nil {
+			values = make([]string, n-i)
+		}
+		values[0] = shared(value)
+		h[key], values = values[:1:1], values[1:]
 	}
 	return h
 }

@@ -23,6 +23,7 @@ type responseWriter struct {
 	minor     int
 	keepAlive bool
 
+	worker    *worker // where the loop ends the answer, otherwise nil
 	header    http.Header
 	status    int    // 0 before WriteHeader
 	lines     []byte // the field lines as they were at WriteHeader
@@ -298,6 +299,7 @@ func (w *responseWriter) SetWriteDeadline(t time.Time) error {
 	defer c.mu.Unlock()
 	if !c.over {
 		c.deadline = t
+		c.limited.Store(true)
 		c.alarm.set(t, &c.cond)
 	}
 	return nil
@@ -413,6 +415,10 @@ func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
 	leavesHTTP := http1.LeavesHTTP(w.method, w.status)
 	w.close = w.close || !w.keepAlive || w.call.w.srv.stopping.Load() || w.framing == http1.UntilClose || w.mustClose.Load() || leavesHTTP
 
+	if w.isPlain() {
+		w.lines = w.appendType(w.lines)
+		return w.worker.appendOK(dst, int(length), w.lines)
+	}
 	dst = http1.AppendStatusLine(dst, w.status)
 	if w.has&hasServer == 0 {
 		dst = appendServer(dst, w.call.w.srv.Name)
@@ -431,6 +437,13 @@ func (w *responseWriter) appendHead(dst []byte, length int64) []byte {
 		dst = appendPersistence(dst, w.minor, !w.close)
 	}
 	return http1.AppendEnd(dst)
+}
+
+// isPlain reports whether the head is like most, and the loop appends it: see
+// worker.appendOK.
+func (w *responseWriter) isPlain() bool {
+	return w.worker != nil && w.status == http.StatusOK && w.framing == http1.Length && w.minor > 0 &&
+		w.has&(hasServer|hasDate) == 0 && !w.close && !w.saysKept
 }
 
 // appendType adds the Content-Type that the body looks like, when none is set.
