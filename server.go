@@ -149,7 +149,7 @@ type Server struct {
 	// descriptors. So does what is hijacked, sealed by the kernel (KernelTLS), or is
 	// sent a file, for as long as that takes; Hijack can fail for want of one, and files
 	// are copied then. Clients that send a head byte by byte cost more processor time than
-	// with descriptors. Stats.Direct counts the connections. It takes io_uring and Linux 6.8:
+	// with descriptors. Stats.Direct counts the connections. It takes io_uring and Linux 6.13:
 	// otherwise the log says what is missing, and connections have descriptors as ever.
 	// Default off.
 	DirectDescriptors bool

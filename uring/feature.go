@@ -39,7 +39,9 @@ const (
 	// their receive.
 	OneshotPoll
 	// DirectDescriptors are files in a table of the ring (see OpenFiles) that take no
-	// descriptor of the process, and can be given one when something needs it (6.8).
+	// descriptor of the process, and can be given one when something needs it (6.13;
+	// from 6.8 on there are such files, but the end of one waits for operations in
+	// flight on others).
 	DirectDescriptors
 
 	allFeatures = 1<<iota - 1

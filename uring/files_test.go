@@ -274,6 +274,30 @@ func TestFilesShutdown(t *testing.T) {
 	})
 }
 
+// A connection ends while others are idle, however long.
+func TestFilesEndBesideOthers(t *testing.T) {
+	withFiles(t, Config{}, 8, func(t *testing.T, r *testRing) {
+		for slot := range uint32(4) {
+			fd, _ := accepted(t, unix.AF_INET)
+			r.Recv(token(ring.OpRecv, slot), r.Register(fd, slot))
+		}
+		for range 3 {
+			fd, peer := accepted(t, unix.AF_INET)
+			direct := r.Register(fd, 7)
+			recv := token(ring.OpRecv, 7)
+			r.Recv(recv, direct)
+			r.Turn(0)
+			r.Shutdown(direct, unix.SHUT_RDWR)
+			r.Expect(recv, errno(unix.ECANCELED))
+			r.CloseFD(direct)
+			r.Turn(0)
+			if n, err := unix.Read(peer, make([]byte, 1)); n != 0 || err != nil {
+				t.Fatalf("the peer reads %d, %v", n, err)
+			}
+		}
+	})
+}
+
 // What is in the table when the ring is closed goes with it, as does what was on its way
 // there.
 func TestFilesOfAClosedRing(t *testing.T) {

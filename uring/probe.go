@@ -41,7 +41,7 @@ func (p *prober) run() {
 	p.want(MultishotRecv, "6.8", p.multishotRecv)
 	p.want(MultishotUnix, "6.8", p.multishotUnix)
 	p.want(OneshotPoll, "5.19", p.oneshotPoll)
-	p.want(DirectDescriptors, "6.8", p.directDescriptors)
+	p.want(DirectDescriptors, "6.13", p.directDescriptors)
 }
 
 func (p *prober) add(f Finding) bool {
@@ -385,8 +385,46 @@ func (p *prober) directDescriptors() error {
 		if err := r.OpenFiles(4); err != nil {
 			return err
 		}
-		return pair(func(a, b int) error { return liveInTable(r, a, b) })
+		return pair(func(a, b int) error {
+			if err := liveInTable(r, a, b); err != nil {
+				return err
+			}
+			return endBesideOther(r, a)
+		})
 	})
+}
+
+var errHeldUp = errors.New("the kernel is older than 6.13, where a slot that was closed lives on while others have operations in flight")
+
+// endBesideOther closes a slot while there is a receive in flight on another one, of which
+// nothing comes: the peer has to hear of it all the same.
+func endBesideOther(r *Ring, idle int) error {
+	other, err := unix.FcntlInt(uintptr(idle), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	r.Recv(probeToken(ring.OpRecv), r.Register(other, 0))
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fds[1])
+	direct := r.Register(fds[0], 1)
+	r.Poll(probeToken(ring.OpPoll), direct, unix.POLLOUT) // so that it is in use
+	if err := expectPoll(r, probeToken(ring.OpPoll), unix.POLLOUT); err != nil {
+		return err
+	}
+	r.CloseFD(direct)
+	if err := r.Enter(0); err != nil {
+		return err
+	}
+	p := []unix.PollFd{{Fd: int32(fds[1]), Events: unix.POLLRDHUP}}
+	if n, err := unix.Poll(p, 50); n == 0 {
+		return errHeldUp
+	} else if err != nil && err != unix.EINTR {
+		return err
+	}
+	return nil
 }
 
 func liveInTable(r *Ring, a, b int) error {
