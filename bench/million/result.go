@@ -163,7 +163,6 @@ func (r *result) count(c *crew) {
 			r.Errors[why] += n
 		}
 	}
-	r.Valid = r.wrong() == nil
 }
 
 func (r *result) wrong() error {
