@@ -65,6 +65,7 @@ type runner struct {
 	logs     string  // directory that stays
 	suites   []suite
 	scale    float64
+	output   io.Writer // of a program, which is no test
 	progress func(string, ...any)
 }
 
@@ -172,7 +173,7 @@ func (r *runner) boot1(ctx context.Context, b *bootResult, p plan.Plan, w row, n
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	began := time.Now()
-	l := &listener{boot: b, began: began, progress: func(format string, args ...any) {
+	l := &listener{boot: b, began: began, output: r.output, progress: func(format string, args ...any) {
 		r.progress("%s %s: %s", b.Kernel.Name, w.name, fmt.Sprintf(format, args...))
 	}}
 	l.alarm = time.AfterFunc(limit, func() { cancel(fmt.Errorf("the kernel was not up in %v", limit)) })
@@ -203,6 +204,7 @@ type listener struct {
 	boot     *bootResult
 	began    time.Time
 	current  *suiteResult
+	output   io.Writer   // of a program, which is no test
 	alarm    *time.Timer // for not coming up
 	done     bool
 	broken   string
@@ -210,7 +212,10 @@ type listener struct {
 }
 
 func (l *listener) Write(p []byte) (int, error) {
-	if l.current != nil {
+	switch {
+	case l.current != nil && l.output != nil:
+		return l.output.Write(p)
+	case l.current != nil:
 		return l.current.log.Write(p)
 	}
 	return len(p), nil
@@ -233,6 +238,10 @@ func (l *listener) record(r plan.Record) {
 		if s := l.current; s != nil {
 			s.Exit, s.Seconds, s.Problem = r.Exit, r.Seconds, r.Text
 			l.end()
+			if l.output != nil {
+				l.progress("the program ended with status %d after %.0f s", s.Exit, s.Seconds)
+				return
+			}
 			c := count(s.Tests)
 			l.progress("%s: %d passed, %d failed, %d skipped in %.0f s", s.Name, c.passed, c.failed, c.skipped, s.Seconds)
 		}

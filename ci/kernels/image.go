@@ -13,17 +13,18 @@ import (
 
 // Where things are in a guest.
 const (
-	guestTests   = "t"
-	guestSources = "src"
-	guestModule  = "modules"
+	guestTests    = "t"
+	guestSources  = "src"
+	guestModule   = "modules"
+	guestPrograms = "bin"
 )
 
 // hostsFile lets the names of the loopback interface be looked up.
 const hostsFile = "127.0.0.1 localhost\n::1 localhost\n"
 
 // writeImage writes the part of the guests' first file system that is the same in
-// all: the binaries, and the sources that tests look at.
-func writeImage(file, root, initBinary string, suites []suite) error {
+// all: the binaries, and the sources that tests look at. put are further programs.
+func writeImage(file, root, initBinary string, suites []suite, put []string) error {
 	return compressed(file, func(c *cpioWriter) error {
 		for _, dir := range []string{"proc", "sys", "tmp"} {
 			c.dir(dir)
@@ -37,12 +38,18 @@ func writeImage(file, root, initBinary string, suites []suite) error {
 		for _, s := range suites {
 			binaries[guestTests+"/"+filepath.Base(s.binary)] = s.binary
 		}
+		for _, path := range put {
+			binaries[guestPrograms+"/"+filepath.Base(path)] = path
+		}
 		for name, path := range binaries {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
 			c.file(name, 0o755, content)
+		}
+		if len(suites) == 0 {
+			return nil
 		}
 		return sources(root, func(name string, content []byte) error {
 			c.file(guestSources+"/"+name, 0o644, content)

@@ -23,12 +23,12 @@ type machine struct {
 	image   string // path of the first file system
 	console string // path of the file for what the kernel writes
 	cpus    int
+	memory  string // as qemu has it, 1536M or 16G
 }
 
 const (
 	emulator        = "qemu-system-x86_64"
 	emulatorPackage = "qemu-system-x86"
-	memory          = "1536M"
 )
 
 // arguments of the kernel. Where it would stop or go on damaged, it panics, and
@@ -50,7 +50,7 @@ func (m machine) args() []string {
 		accel = "kvm"
 	}
 	return []string{
-		"-accel", accel, "-cpu", "max,la57=off", "-smp", strconv.Itoa(m.cpus), "-m", memory,
+		"-accel", accel, "-cpu", "max,la57=off", "-smp", strconv.Itoa(m.cpus), "-m", m.memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "file:" + m.console,
 		"-chardev", "stdio,id=port,signal=off", "-serial", "chardev:port",

@@ -57,6 +57,7 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 		return false, err
 	}
 	r := &runner{opts: o, progress: say, logs: filepath.Join(o.cache, "logs")}
+	r.machine.memory = o.memory
 	if r.machine.qemu, err = findEmulator(); err != nil {
 		return false, err
 	}
@@ -64,8 +65,10 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if r.suites, err = chooseSuites(all, o.suites); err != nil {
-		return false, err
+	if len(o.exec) == 0 {
+		if r.suites, err = chooseSuites(all, o.suites); err != nil {
+			return false, err
+		}
 	}
 	if err := os.MkdirAll(r.logs, 0o755); err != nil {
 		return false, err
@@ -86,11 +89,14 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 		return false, err
 	}
 	r.base = filepath.Join(r.work, "base.img.gz")
-	if err := writeImage(r.base, root, filepath.Join(r.work, "init"), r.suites); err != nil {
+	if err := writeImage(r.base, root, filepath.Join(r.work, "init"), r.suites, o.put); err != nil {
 		return false, err
 	}
 	if err := r.accelerate(ctx, kernels[0], factor); err != nil {
 		return false, err
+	}
+	if len(o.exec) > 0 {
+		return r.programs(ctx, kernels)
 	}
 	results, err := r.matrix(ctx, kernels)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +29,16 @@ type options struct {
 	keep    bool
 	quick   bool
 	long    bool
+	exec    []string // a program and its arguments, instead of tests
+	put     []string // files for it
+	memory  string
 }
 
 const usage = `Usage: go run ./ci/kernels [flags]
 
 Runs the tests of every package on several Linux kernels, in virtual machines, and
-prints how many passed, failed and were skipped, by kernel, row, engine and suite.
+prints how many passed, failed and were skipped, by kernel, row, engine and suite. With
+-exec it runs a program on them instead, and passes on what that prints.
 ci/README.md says how to read the table.
 
 Rows:
@@ -56,6 +62,10 @@ func parseOptions(args []string, complaints io.Writer) (o options, err error) {
 	f.BoolVar(&o.keep, "keep", false, "keep the binaries and images, and say where they are")
 	f.BoolVar(&o.quick, "quick", false, "without the slowest tests, and only smoke tests under restrictions")
 	f.BoolVar(&o.long, "long", false, "run tests without -test.short: with all seeds, to which the kernel makes no difference")
+	var program, put string
+	f.StringVar(&program, "exec", "", "`command` to run instead of tests, a program from -put and its arguments; the first row is used")
+	f.StringVar(&put, "put", "", "`files` to have in /bin of the machine, by commas: programs are static")
+	f.StringVar(&o.memory, "memory", "1536M", "`memory` of a machine, as qemu has it: 1536M, 16G")
 	f.Usage = func() {}
 	help := func() {
 		f.SetOutput(complaints)
@@ -74,11 +84,15 @@ func parseOptions(args []string, complaints io.Writer) (o options, err error) {
 		return o, fmt.Errorf("%w (see -h)", err)
 	}
 	o.kernels, o.suites, o.rows = list(kernels), list(suites), list(rowList)
+	o.exec, o.put = strings.Fields(program), list(put)
 	if err := o.check(f.Args()); err != nil {
 		return o, fmt.Errorf("%w (see -h)", err)
 	}
 	return o, o.complete()
 }
+
+// memorySize is what -memory may be.
+var memorySize = regexp.MustCompile(`^[1-9][0-9]*[MG]$`)
 
 func list(s string) (items []string) {
 	for item := range strings.SplitSeq(s, ",") {
@@ -103,6 +117,14 @@ func (o *options) check(rest []string) error {
 		return errors.New("-timeout is not negative")
 	case o.quick && o.long:
 		return errors.New("-quick and -long exclude each other")
+	case !memorySize.MatchString(o.memory):
+		return fmt.Errorf("-memory is a number with M or G, not %q", o.memory)
+	case len(o.put) > 0 && len(o.exec) == 0:
+		return errors.New("-put is for -exec")
+	case len(o.exec) > 0 && !slices.ContainsFunc(o.put, func(file string) bool { return filepath.Base(file) == o.exec[0] }):
+		return fmt.Errorf("-exec: %q is none of the files of -put", o.exec[0])
+	case len(o.exec) > 0 && (len(o.suites) > 0 || len(o.rows) > 0 || o.run != "" || o.doc != "" || o.quick || o.long || o.count != 1):
+		return errors.New("-exec runs no tests, and excludes -suites, -rows, -run, -count, -doc, -quick and -long")
 	case o.accel != "auto" && o.accel != "kvm" && o.accel != "tcg":
 		return fmt.Errorf("-accel is auto, kvm or tcg, not %q", o.accel)
 	}

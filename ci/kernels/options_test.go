@@ -20,16 +20,20 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	for args, part := range map[string]string{
-		"-kernels six":      `"six"`,
-		"-kernels 6.1,6.1":  "twice",
-		"-kernels ,":        "names none",
-		"-rows upside-down": "there are normal",
-		"-jobs 0":           "-jobs",
-		"-count 0":          "-count",
-		"-timeout -1s":      "-timeout",
-		"-quick -long":      "exclude",
-		"-accel xen":        `"xen"`,
-		"6.12":              "flags only",
+		"-kernels six":          `"six"`,
+		"-kernels 6.1,6.1":      "twice",
+		"-kernels ,":            "names none",
+		"-rows upside-down":     "there are normal",
+		"-jobs 0":               "-jobs",
+		"-count 0":              "-count",
+		"-timeout -1s":          "-timeout",
+		"-quick -long":          "exclude",
+		"-accel xen":            `"xen"`,
+		"-memory lots":          "-memory",
+		"-put a":                "-exec",
+		"-exec b -put a":        `"b"`,
+		"-exec a -put a -quick": "excludes",
+		"6.12":                  "flags only",
 	} {
 		if _, err := parseOptions(strings.Fields(args), &complaints); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %v, want something with %s", args, err, part)
@@ -37,6 +41,18 @@ func TestOptions(t *testing.T) {
 	}
 	if _, err := parseOptions([]string{"-h"}, &complaints); !errors.Is(err, flag.ErrHelp) || !strings.Contains(complaints.String(), "seccomp") {
 		t.Errorf("%v\n%s", err, complaints.String())
+	}
+}
+
+func TestProgramOptions(t *testing.T) {
+	var complaints bytes.Buffer
+	o, err := parseOptions([]string{"-exec", "hello -n 3", "-put", "/x/hello,/y/other", "-memory", "8G", "-timeout", "1h", "-cache", "/cache"}, &complaints)
+	if err != nil || o.memory != "8G" || !slices.Equal(o.put, []string{"/x/hello", "/y/other"}) {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	p := programPlan(o)
+	if s := p.Steps[0]; len(p.Steps) != 1 || s.Path != "/bin/hello" || !slices.Equal(s.Args, []string{"-n", "3"}) || !s.Program || s.Limit != time.Hour || s.Under.NoFile != programNoFile {
+		t.Errorf("%+v", p)
 	}
 }
 

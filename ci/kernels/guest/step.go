@@ -42,7 +42,9 @@ func run(w *port, s plan.Step, left time.Duration) {
 
 // start runs the step in a process of its own, which first restricts itself.
 func start(w *port, s plan.Step, limit time.Duration) (exit int, why string) {
-	s.Args = append(s.Args, "-test.timeout="+limit.String())
+	if !s.Program {
+		s.Args = append(s.Args, "-test.timeout="+limit.String())
+	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return cannotRun, err.Error()

@@ -23,7 +23,7 @@ type Plan struct {
 	Steps   []Step
 }
 
-// Step is one test binary to run.
+// Step is one test binary to run, or a program that is none.
 type Step struct {
 	Suite string
 	Path  string // of the binary
@@ -32,6 +32,9 @@ type Step struct {
 	Env   []string
 	Limit time.Duration
 	Under Restriction
+
+	// Program says that it knows nothing of the flags of tests.
+	Program bool `json:",omitempty"`
 }
 
 // Restriction is what a step's process may not do.
