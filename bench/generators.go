@@ -54,7 +54,7 @@ func generatorsCommand(ctx context.Context, args []string, stdout, stderr io.Wri
 	if err := o.target.check(); err != nil {
 		return err
 	}
-	if _, err := pathOf("wrk"); err != nil {
+	if _, err := subject.Installed("wrk"); err != nil {
 		return fmt.Errorf("%w: apt-get install wrk", err)
 	}
 	return withTempDir(func(dir string) error { return compareGenerators(ctx, o, dir, stdout, stderr) })

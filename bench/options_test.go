@@ -86,7 +86,8 @@ func TestIncludes(t *testing.T) {
 		want bool
 	}{
 		{chosen, plain, subject.Subject{Name: "uring", Floor: true}, true},
-		{chosen, plain, subject.Subject{Name: "ringkit-std"}, false},
+		{chosen, plain, subject.Subject{Name: "ringkit-std"}, true},
+		{chosen, plain, subject.Subject{Name: "ringkit-std-inline"}, false},
 		{chosen, mixed, subject.Subject{Name: "ringkit-std"}, true},
 		{chosen, mixed, subject.Subject{Name: "old"}, true},
 		{chosen, two, subject.Subject{Name: "ringkit-std-inline"}, false},
@@ -98,8 +99,11 @@ func TestIncludes(t *testing.T) {
 		{named, file, subject.Subject{Name: "ringkit"}, true},
 		{named, file, subject.Subject{Name: "uring", Floor: true}, false},
 		{chosen, overTLS, subject.Subject{Name: "nethttp"}, true},
-		{chosen, overTLS, subject.Subject{Name: "fasthttp"}, false},
+		{chosen, overTLS, subject.Subject{Name: "fasthttp"}, true},
+		{chosen, overTLS, subject.Subject{Name: "hertz"}, false},
 		{named, overTLS, subject.Subject{Name: "uring", Floor: true}, false},
+		{chosen, plain, subject.Subject{Name: "gnet", Canned: true}, true},
+		{named, overTLS, subject.Subject{Name: "gnet", Canned: true}, false},
 	} {
 		if got := test.o.includes(test.sc, test.s); got != test.want {
 			t.Errorf("%s in %s, subjects named %v: got %v", test.s.Name, test.sc.name, test.o.named, got)

@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
@@ -54,27 +50,11 @@ func proxyCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		}
 	}
 	for _, program := range []string{"wrk", "nginx"} {
-		if _, err := pathOf(program); err != nil {
+		if _, err := subject.Installed(program); err != nil {
 			return fmt.Errorf("%w: apt-get install wrk nginx", err)
 		}
 	}
 	return withTempDir(func(dir string) error { return compareProxies(ctx, o, dir, stdout, stderr) })
-}
-
-// pathOf returns the path of a program, also of one that only administrators have in theirs.
-func pathOf(program string) (string, error) {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if there := filepath.Join("/usr/sbin", program); isExecutable(there) {
-			return there, nil
-		}
-	}
-	return path, err
-}
-
-func isExecutable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&0o111 != 0
 }
 
 // proxied is a proxy under measurement.
@@ -124,11 +104,12 @@ func compareProxies(ctx context.Context, o proxyOptions, dir string, stdout, std
 			return err
 		}
 	}
-	nginx, err := nginxCommand(dir, origin.Port)
+	nginx, err := builder.Build(ctx, subject.Nginx)
 	if err != nil {
 		return err
 	}
-	if err := start("nginx", nginx); err != nil {
+	to := fmt.Sprintf("127.0.0.1:%d", origin.Port)
+	if err := start("nginx", server.Command{Path: nginx.Path, Args: append(nginx.Args(1), "-to", to), Env: nginx.Env}); err != nil {
 		return err
 	}
 	for round := range o.rounds {
@@ -170,40 +151,4 @@ func proxyTable(o proxyOptions, all []*proxied, w io.Writer) error {
 	}
 	_, err := tab.WriteTo(w)
 	return err
-}
-
-const nginxConf = `daemon off; master_process off; pid %[1]s/nginx.pid; error_log %[1]s/nginx.log;
-events { worker_connections 4096; }
-http {
-	access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
-	client_body_temp_path %[1]s/t1; proxy_temp_path %[1]s/t2; fastcgi_temp_path %[1]s/t3; uwsgi_temp_path %[1]s/t4; scgi_temp_path %[1]s/t5;
-	upstream origin { server 127.0.0.1:%[2]d; keepalive 1024; keepalive_requests 100000000; }
-	server {
-		listen 127.0.0.1:%[3]d;
-		location / {
-			proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
-			proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-		}
-	}
-}
-`
-
-// nginxCommand returns how to start nginx as a proxy for a port, in one process.
-func nginxCommand(dir string, origin int) (server.Command, error) {
-	path, err := pathOf("nginx")
-	if err != nil {
-		return server.Command{}, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // nginx does not say which port it got
-	if err != nil {
-		return server.Command{}, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, origin, port), 0o600); err != nil {
-		return server.Command{}, err
-	}
-	script := fmt.Sprintf(`echo "listening on http://127.0.0.1:%d"; exec "$0" "$@"`, port)
-	return server.Command{Path: "/bin/sh", Args: []string{"-c", script, path, "-c", conf, "-p", dir, "-e", filepath.Join(dir, "nginx.log")}}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/subject"
 )
 
 func TestProxyFlags(t *testing.T) {
@@ -24,13 +26,13 @@ func TestProxyFlags(t *testing.T) {
 
 // The command for nginx leads to a server that answers what the one behind it does.
 func TestNginxIsAProxy(t *testing.T) {
-	if _, err := pathOf("nginx"); err != nil {
+	if _, err := subject.Installed("nginx"); err != nil {
 		t.Skip(err)
 	}
 	if testing.Short() {
 		t.Skip("builds programs")
 	}
-	if _, err := pathOf("wrk"); err != nil {
+	if _, err := subject.Installed("wrk"); err != nil {
 		t.Skip(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)

@@ -178,13 +178,13 @@ func (s scenario) subjects() []string {
 }
 
 // suits reports whether the scenario can be measured with the subject. The floors in
-// C do not read the fields of a request and would not close, have no routes and no files, and
+// C, and peers with a canned answer, do not read the fields of a request and would not close, have no routes and no files, and
 // run on one thread. Clients are measured in scenarios of their own.
 func (s scenario) suits(sub subject.Subject) bool {
 	if sub.Client || s.isClients() {
 		return sub.Client && s.isClients() && sub.Sockets == s.asksSockets()
 	}
-	return !sub.Floor || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
+	return !sub.Floor && !sub.Canned || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
 }
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""

@@ -54,12 +54,30 @@ func (b *Builder) Build(ctx context.Context, name string) (Subject, error) {
 	if err != nil {
 		return Subject{}, err
 	}
+	if r.needs != "" {
+		if _, err := Installed(r.needs); err != nil {
+			return Subject{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	path, err := b.Program(ctx, r.source)
 	if err != nil {
 		return Subject{}, fmt.Errorf("building %s: %w", name, err)
 	}
-	return Subject{Name: name, Path: path, args: r.args, more: r.more, Env: r.env, Route: route, Engine: r.engine,
-		Floor: strings.HasPrefix(r.source, "floor/"), Client: r.source == clientSource, Sockets: hasSockets(r.more)}, nil
+	return Subject{Name: name, Path: path, args: r.args, more: r.more, Route: route, Engine: r.engine,
+		Env:   []string{"TMPDIR=" + b.binDir}, // what it leaves behind goes with the programs
+		Floor: strings.HasPrefix(r.source, "floor/"), Canned: r.canned, Client: r.source == clientSource, Sockets: hasSockets(r.more)}, nil
+}
+
+// Installed returns the path of a program, also of one that only administrators have in
+// theirs.
+func Installed(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		if there, also := exec.LookPath(filepath.Join("/usr/sbin", program)); also == nil {
+			return there, nil
+		}
+	}
+	return path, err
 }
 
 // Program builds a C file or a Go package below the module's directory and returns

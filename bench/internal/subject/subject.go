@@ -25,6 +25,9 @@ type Subject struct {
 	// Floor says that it is a program in C that hardly looks at requests.
 	Floor bool
 
+	// Canned says that it is a peer that hardly looks at requests either.
+	Canned bool
+
 	// Secure says that it speaks TLS.
 	Secure bool
 
@@ -57,22 +60,27 @@ type recipe struct {
 	name   string
 	about  string
 	source string // C file or Go package below the module's directory
+	module string // whose version is told, of those that are not in the standard library
+	needs  string // program that has to be installed
 	args   func(loops int) []string
 	more   []string // arguments behind those
-	env    []string
-	engine string // it must run on
-	in     group  // measured if no subjects are named
+	engine string   // it must run on
+	canned bool     // answers without looking at requests
+	in     group    // measured if no subjects are named
+	quick  bool     // also in a quick run
 }
 
 // group is a set of kinds of load.
-type group uint8
+type group uint16
 
 const (
 	plain     group = 1 << iota // requests that take nothing
-	mixed                       // with some that take longer
+	bodies                      // requests or answers with more in them
+	mixed                       // requests of which some take longer
 	two                         // on two processors
 	files                       // for a file
 	secure                      // over TLS
+	idle                        // connections that do nothing
 	sockets                     // WebSockets
 	asking                      // clients that send requests
 	messaging                   // clients that send messages
@@ -80,11 +88,16 @@ const (
 
 // Names of the subjects that others are compared with.
 const (
-	Uring    = "uring"
-	NetHTTP  = "nethttp"
-	FastHTTP = "fasthttp"
-	Ringkit  = "ringkit"
-	Gorilla  = "gorilla"
+	Uring        = "uring"
+	Epoll        = "epoll"
+	Ringkit      = "ringkit"
+	RingkitEpoll = "ringkit-epoll"
+	RingkitStd   = "ringkit-std"
+	NetHTTP      = "nethttp"
+	FastHTTP     = "fasthttp"
+	NBIO         = "nbio"
+	Nginx        = "nginx"
+	Gorilla      = "gorilla"
 
 	NetHTTPClient  = "nethttp-client"
 	FastHTTPClient = "fasthttp-client"
@@ -93,41 +106,47 @@ const (
 )
 
 var recipes = []recipe{
-	{name: Uring, source: "floor/uring.c", args: floorArgs(), engine: procfs.IOUring, in: plain,
+	{name: Uring, source: "floor/uring.c", args: floorArgs(), engine: procfs.IOUring, in: plain, quick: true,
 		about: "floor: C on raw io_uring, COOP_TASKRUN|TASKRUN_FLAG"},
-	{name: "uring-defer", source: "floor/uring.c", args: floorArgs("-d"), engine: procfs.IOUring, in: plain,
+	{name: "uring-defer", source: "floor/uring.c", args: floorArgs("-d"), engine: procfs.IOUring,
 		about: "floor: C on raw io_uring, SINGLE_ISSUER|DEFER_TASKRUN"},
-	{name: "epoll", source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain,
+	{name: Epoll, source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain, quick: true,
 		about: "floor: C on raw epoll"},
-	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | mixed | two | secure | sockets,
+	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | bodies | mixed | two | secure | idle | sockets, quick: true,
 		about: "this project, native handler"},
-	{name: "ringkit-epoll", source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | secure | sockets,
+	{name: RingkitEpoll, source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | bodies | secure | idle | sockets,
 		about: "the same on its epoll engine"},
-	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"), in: mixed,
+	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"),
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: "ringkit-std", source: ringkitSource, args: ringkitArgs("-handler", "std"), in: mixed | two | files | secure | sockets,
+	{name: RingkitStd, source: ringkitSource, args: ringkitArgs("-handler", "std"), in: plain | bodies | mixed | two | files | secure | sockets, quick: true,
 		about: "this project, net/http handler"},
 	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll, in: files,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-std-inline", source: ringkitSource, args: ringkitArgs("-handler", "std", "-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | mixed | two | files | secure,
+	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle, quick: true,
 		about: "net/http of the Go in use"},
-	{name: FastHTTP, source: "./peers/fasthttp", args: peerArgs, in: plain | mixed | two | files,
+	{name: FastHTTP, source: "./peers/fasthttp", module: "github.com/valyala/fasthttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle, quick: true,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
-	{name: Gorilla, source: "./peers/gorilla", args: peerArgs, in: sockets,
-		about: "github.com/gorilla/websocket on net/http"},
-	{name: "coder", source: "./peers/coder", args: peerArgs, in: sockets,
-		about: "github.com/coder/websocket on net/http"},
-	{name: "gws", source: "./peers/gws", args: peerArgs, in: sockets,
-		about: "github.com/lxzan/gws on net/http"},
-	{name: "nbio", source: "./peers/nbio", args: peerArgs, in: sockets,
+	{name: "hertz", source: "./peers/hertz", module: "github.com/cloudwego/hertz", args: peerArgs, in: plain | bodies | idle,
+		about: "github.com/cloudwego/hertz on its netpoll"},
+	{name: "gnet", source: "./peers/gnet", module: "github.com/panjf2000/gnet/v2", args: peerArgs, in: plain, canned: true,
+		about: "github.com/panjf2000/gnet: a canned answer to each blank line, nothing is parsed"},
+	{name: NBIO, source: "./peers/nbio", module: "github.com/lesismal/nbio", args: peerArgs, in: plain | bodies | idle | sockets,
 		about: "github.com/lesismal/nbio, its own HTTP server"},
-	{name: "client-call", source: clientSource, more: clientArgs(clients.Call, "auto"), in: asking,
+	{name: Nginx, source: "./peers/nginx", needs: "nginx", args: peerArgs, engine: procfs.Epoll, in: plain | files | secure | idle,
+		about: "the nginx that is installed, one process"},
+	{name: Gorilla, source: "./peers/gorilla", module: "github.com/gorilla/websocket", args: peerArgs, in: sockets, quick: true,
+		about: "github.com/gorilla/websocket on net/http"},
+	{name: "coder", source: "./peers/coder", module: "github.com/coder/websocket", args: peerArgs, in: sockets,
+		about: "github.com/coder/websocket on net/http"},
+	{name: "gws", source: "./peers/gws", module: "github.com/lxzan/gws", args: peerArgs, in: sockets, quick: true,
+		about: "github.com/lxzan/gws on net/http"},
+	{name: "client-call", source: clientSource, quick: true, more: clientArgs(clients.Call, "auto"), in: asking,
 		about: "client of this project, Call"},
 	{name: "client-call-epoll", source: clientSource, more: clientArgs(clients.Call, "epoll"), engine: procfs.Epoll, in: asking,
 		about: "the same on its epoll engine"},
-	{name: "client-do", source: clientSource, more: clientArgs(clients.Do, "auto"), in: asking,
+	{name: "client-do", source: clientSource, quick: true, more: clientArgs(clients.Do, "auto"), in: asking,
 		about: "client of this project, Do"},
 	{name: "client-do-epoll", source: clientSource, more: clientArgs(clients.Do, "epoll"), engine: procfs.Epoll, in: asking,
 		about: "the same on its epoll engine"},
@@ -135,24 +154,27 @@ var recipes = []recipe{
 		about: "client of this project, Transport below an http.Client"},
 	{name: "client-transport-epoll", source: clientSource, more: clientArgs(clients.Transport, "epoll"), engine: procfs.Epoll, in: asking,
 		about: "the same on its epoll engine"},
-	{name: NetHTTPClient, source: clientSource, more: clientArgs(clients.NetHTTP, "auto"), in: asking,
+	{name: NetHTTPClient, source: clientSource, quick: true, more: clientArgs(clients.NetHTTP, "auto"), in: asking,
 		about: "client of net/http, Transport below an http.Client"},
-	{name: FastHTTPClient, source: clientSource, more: clientArgs(clients.FastHTTP, "auto"), in: asking,
+	{name: FastHTTPClient, source: clientSource, module: "github.com/valyala/fasthttp", quick: true, more: clientArgs(clients.FastHTTP, "auto"), in: asking,
 		about: "client of github.com/valyala/fasthttp"},
-	{name: "client-dial", source: clientSource, more: clientArgs(clients.Dial, "auto"), in: messaging,
+	{name: "client-dial", source: clientSource, quick: true, more: clientArgs(clients.Dial, "auto"), in: messaging,
 		about: "client of this project, WebSockets"},
 	{name: "client-dial-epoll", source: clientSource, more: clientArgs(clients.Dial, "epoll"), engine: procfs.Epoll, in: messaging,
 		about: "the same on its epoll engine"},
-	{name: GorillaClient, source: clientSource, more: clientArgs(clients.Gorilla, "auto"), in: messaging,
+	{name: GorillaClient, source: clientSource, module: "github.com/gorilla/websocket", quick: true, more: clientArgs(clients.Gorilla, "auto"), in: messaging,
 		about: "client of github.com/gorilla/websocket"},
-	{name: "coder-client", source: clientSource, more: clientArgs(clients.Coder, "auto"), in: messaging,
+	{name: "coder-client", source: clientSource, module: "github.com/coder/websocket", more: clientArgs(clients.Coder, "auto"), in: messaging,
 		about: "client of github.com/coder/websocket"},
-	{name: GWSClient, source: clientSource, more: clientArgs(clients.GWS, "auto"), in: messaging,
+	{name: GWSClient, source: clientSource, module: "github.com/lxzan/gws", quick: true, more: clientArgs(clients.GWS, "auto"), in: messaging,
 		about: "client of github.com/lxzan/gws"},
 }
 
 // ringkitSource serves all subjects of this project.
 const ringkitSource = "./peers/ringkit"
+
+// ownClients is how the names of this project's clients begin.
+const ownClients = "client-"
 
 // clientSource is all clients.
 const clientSource = "./clientload"
@@ -187,6 +209,12 @@ func ringkitArgs(more ...string) func(int) []string {
 // Default returns the names of the subjects measured if none are named.
 func Default() []string { return in(plain) }
 
+// Bodies is Default for requests or answers with more in them.
+func Bodies() []string { return in(bodies) }
+
+// Idle is Default for connections that do nothing.
+func Idle() []string { return in(idle) }
+
 // Mixed is Default for loads in which some requests take longer than others.
 func Mixed() []string { return in(mixed) }
 
@@ -216,6 +244,14 @@ func in(g group) []string {
 		}
 	}
 	return names
+}
+
+// Quick returns those of the names that a quick run takes, too.
+func Quick(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		r, err := find(name)
+		return err != nil || !r.quick
+	})
 }
 
 // Describe returns a line on each subject, for help texts.
@@ -251,8 +287,37 @@ func IsClient(name string) bool {
 	return err == nil && r.source == clientSource
 }
 
+// Kind is what a subject is to those who compare.
+type Kind string
+
+const (
+	Own    Kind = "ringkit" // this project, or what is named with -extra
+	Peer   Kind = "peer"
+	Floor  Kind = "floor"  // a program in C that is no server
+	Canned Kind = "canned" // a peer that is no server for HTTP
+)
+
+// About returns what is known of a subject by its name: its kind, a line on it, and the
+// module whose version is its version, "" if there is none.
+func About(name string) (kind Kind, line, module string) {
+	r, err := find(name)
+	switch {
+	case err != nil:
+		return Own, "named with -extra", ""
+	case strings.HasPrefix(r.source, "floor/"):
+		kind = Floor
+	case r.canned:
+		kind = Canned
+	case r.source == ringkitSource, strings.HasPrefix(r.name, ownClients):
+		kind = Own
+	default:
+		kind = Peer
+	}
+	return kind, r.about, r.module
+}
+
 // IsPeer reports whether a name is that of a server other than this project's.
 func IsPeer(name string) bool {
-	r, err := find(name)
-	return err == nil && strings.HasPrefix(r.source, "./peers/") && r.source != ringkitSource
+	kind, _, _ := About(name)
+	return kind == Peer && !IsClient(name)
 }

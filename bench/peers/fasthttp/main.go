@@ -1,53 +1,39 @@
-// Command fasthttp answers every request with the benchmark's response through
-// github.com/valyala/fasthttp, as a program with no special tuning would; late on
-// the slow routes of package mix. With -files it serves files, too; with -tls it
-// speaks TLS.
+// Command fasthttp answers with github.com/valyala/fasthttp, as a program with no special
+// tuning would; see package peer.
 package main
 
 import (
-	"flag"
-	"fmt"
-	"log"
-	"net"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/mix"
-	"github.com/ringkit/ringkit/bench/internal/secure"
+	"github.com/ringkit/ringkit/bench/internal/peer"
 	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
-	secured := flag.String("tls", "", "`directory` with a certificate, to speak TLS, see package secure")
-	files := flag.String("files", "", "`directory` to serve files of, see package static")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Fatalf("unexpected argument %q", flag.Arg(0))
+	o := peer.Parse()
+	handler := answer
+	if o.Files != "" {
+		handler = withFiles(o.Files)
 	}
-
-	mix.Calibrate()
-	l, err := net.Listen("tcp", *addr)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("listening on", l.Addr())
-	handler := hello
-	if *files != "" {
-		handler = withFiles(*files)
-	}
-	if *secured != "" {
-		cert, key := secure.Files(*secured)
-		log.Fatal(fasthttp.ServeTLS(l, cert, key, handler))
-	}
-	log.Fatal(fasthttp.Serve(l, handler))
+	o.Serve(&fasthttp.Server{Handler: handler})
 }
 
-func hello(ctx *fasthttp.RequestCtx) {
-	ctx.SetContentType(client.ContentType)
-	ctx.WriteString(mix.Answer(string(ctx.Path())))
+func answer(ctx *fasthttp.RequestCtx) {
+	switch path := string(ctx.Path()); path {
+	case peer.JSON:
+		ctx.SetContentType(peer.JSONType)
+		ctx.Write(peer.Message())
+	case peer.Upload:
+		ctx.SetContentType(client.ContentType)
+		ctx.WriteString(peer.Received(int64(len(ctx.PostBody()))))
+	default:
+		ctx.SetContentType(client.ContentType)
+		ctx.WriteString(mix.Answer(path))
+	}
 }
 
 func withFiles(dir string) fasthttp.RequestHandler {
@@ -57,6 +43,6 @@ func withFiles(dir string) fasthttp.RequestHandler {
 			files(ctx)
 			return
 		}
-		hello(ctx)
+		answer(ctx)
 	}
 }

@@ -3,38 +3,21 @@
 package main
 
 import (
-	"flag"
-	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"sync"
 
 	"github.com/gorilla/websocket"
 
-	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/peer"
 	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Fatalf("unexpected argument %q", flag.Arg(0))
-	}
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", client.ContentType)
-		io.WriteString(w, client.Body)
-	})
+	o := peer.Parse()
+	http.HandleFunc("/", peer.Standard)
 	http.HandleFunc(ws.Echo, echo)
 	http.HandleFunc(ws.Room, new(room).serve)
-	l, err := net.Listen("tcp", *addr)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("listening on", l.Addr())
-	log.Fatal(http.Serve(l, nil))
+	o.Serve(new(http.Server))
 }
 
 var upgrader = websocket.Upgrader{EnableCompression: true}

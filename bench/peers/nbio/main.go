@@ -1,11 +1,8 @@
-// Command nbio serves WebSockets with github.com/lesismal/nbio, whose pollers read without
-// a goroutine for each connection, as its examples show; see package ws.
+// Command nbio answers, and serves WebSockets, with github.com/lesismal/nbio, whose pollers
+// read without a goroutine for each connection, as its examples show; see packages peer and ws.
 package main
 
 import (
-	"flag"
-	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -15,33 +12,26 @@ import (
 	"github.com/lesismal/nbio/nbhttp"
 	"github.com/lesismal/nbio/nbhttp/websocket"
 
-	"github.com/ringkit/ringkit/bench/internal/client"
+	"github.com/ringkit/ringkit/bench/internal/peer"
 	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Fatalf("unexpected argument %q", flag.Arg(0))
-	}
+	o := peer.Parse()
+	o.Refuse("nbio")
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", client.ContentType)
-		w.Header().Set("Content-Length", strconv.Itoa(len(client.Body))) // or it is sent in chunks
-		io.WriteString(w, client.Body)
-	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { peer.Standard(sized{w}, r) })
 	mux.HandleFunc(ws.Echo, serve(newEcho()))
 	mux.HandleFunc(ws.Room, serve(newRoom()))
 	engine := nbhttp.NewEngine(nbhttp.Config{
 		Network:                 "tcp",
-		Addrs:                   []string{*addr},
+		Addrs:                   []string{o.Addr},
 		Handler:                 mux,
 		ReleaseWebsocketPayload: true,
 		Listen: func(network, addr string) (net.Listener, error) {
 			l, err := net.Listen(network, addr)
 			if err == nil {
-				fmt.Println("listening on", l.Addr())
+				peer.Listening(l.Addr())
 			}
 			return l, err
 		},
@@ -50,6 +40,15 @@ func main() {
 		log.Fatal(err)
 	}
 	select {}
+}
+
+// sized gives an answer that is written in one piece its length, without which nbio sends
+// it in chunks.
+type sized struct{ http.ResponseWriter }
+
+func (s sized) Write(p []byte) (int, error) {
+	s.Header().Set("Content-Length", strconv.Itoa(len(p)))
+	return s.ResponseWriter.Write(p)
 }
 
 func serve(u *websocket.Upgrader) http.HandlerFunc {

@@ -8,9 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net"
 	"net/http"
 	"strings"
 
@@ -19,26 +17,20 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/inside"
 	"github.com/ringkit/ringkit/bench/internal/mix"
-	"github.com/ringkit/ringkit/bench/internal/secure"
+	"github.com/ringkit/ringkit/bench/internal/peer"
 	"github.com/ringkit/ringkit/bench/internal/static"
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "`address` to listen on; port 0 lets the kernel choose")
 	engine := flag.String("engine", "auto", "auto, io_uring or epoll")
 	mode := flag.String("mode", "auto", "how handlers run: auto, inline or goroutine")
 	loops := flag.Int("loops", 0, "`number` of event loops; 0 means one for each CPU")
 	kind := flag.String("handler", "native", "native or std, an http.Handler")
-	secured := flag.String("tls", "", "`directory` with a certificate, to speak TLS, see package secure")
-	files := flag.String("files", "", "`directory` to serve files of, see package static")
 	headerTimeout := flag.Duration("header-timeout", 0, "`time` a request head may take; 0 means the server's default")
 	direct := flag.Bool("direct", false, "have connections in the rings' tables of files instead of descriptors")
 	idleTimeout := flag.Duration("idle-timeout", 0, "`time` a connection may wait for its next request; 0 means the server's default")
 	ping := flag.Duration("ping", 0, "`time` after which a silent WebSocket gets a Ping; 0 means the default")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		log.Fatalf("unexpected argument %q", flag.Arg(0))
-	}
+	o := peer.Parse()
 
 	srv := &ringkit.Server{
 		Loops: *loops, Name: "ringkit", ReadHeaderTimeout: *headerTimeout, IdleTimeout: *idleTimeout, DirectDescriptors: *direct,
@@ -55,21 +47,10 @@ func main() {
 	}
 
 	srv.Handler = withSockets(srv.Handler, &ringkit.ChannelOptions{PingInterval: *ping})
-	if *files != "" {
-		srv.Handler = withFiles(*files, srv.Handler)
+	if o.Files != "" {
+		srv.Handler = withFiles(o.Files, srv.Handler)
 	}
-
-	mix.Calibrate()
-	l, err := net.Listen("tcp", *addr)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("listening on", l.Addr())
-	if *secured != "" {
-		cert, key := secure.Files(*secured)
-		log.Fatal(srv.ServeTLS(l, cert, key))
-	}
-	log.Fatal(srv.Serve(l))
+	o.Serve(srv)
 }
 
 func handler(kind string, srv *ringkit.Server) (http.Handler, error) {
@@ -84,16 +65,21 @@ func handler(kind string, srv *ringkit.Server) (http.Handler, error) {
 
 func native(srv *ringkit.Server) ringkit.HandlerFunc {
 	return func(x *ringkit.Exchange) {
-		switch x.Path() {
+		switch path := x.Path(); path {
 		case mix.Stats:
 			x.Write(counters(srv))
-			return
 		case inside.Path:
 			x.Write(inside.JSON(srv))
-			return
+		case peer.JSON:
+			x.SetHeader("Content-Type", peer.JSONType)
+			x.Write(peer.Message())
+		case peer.Upload:
+			x.SetHeader("Content-Type", client.ContentType)
+			x.WriteString(peer.Received(int64(len(x.Body()))))
+		default:
+			x.SetHeader("Content-Type", client.ContentType)
+			x.WriteString(mix.Answer(path))
 		}
-		x.SetHeader("Content-Type", client.ContentType)
-		x.WriteString(mix.Answer(x.Path()))
 	}
 }
 
@@ -107,8 +93,7 @@ func standard(srv *ringkit.Server) http.HandlerFunc {
 			w.Write(inside.JSON(srv))
 			return
 		}
-		w.Header().Set("Content-Type", client.ContentType)
-		io.WriteString(w, mix.Answer(r.URL.Path))
+		peer.Standard(w, r)
 	}
 }
 
