@@ -4,11 +4,11 @@ package static
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
 )
 
 // Prefix is that of the paths below which files are served, and Path that of the
@@ -41,17 +41,4 @@ func Handler(dir string, next http.Handler) http.Handler {
 }
 
 // Probe asks a server for the file and checks what it sends.
-func Probe(url string) error {
-	client := http.Client{Timeout: 10 * time.Second}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get(url)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(io.LimitReader(resp.Body, Size+1))
-	if err != nil || resp.StatusCode != http.StatusOK || !bytes.Equal(got, content()) {
-		return fmt.Errorf("%s: %s with %d bytes (%v), want the file's %d", url, resp.Status, len(got), err, Size)
-	}
-	return nil
-}
+func Probe(url string) error { return client.Check(http.MethodGet, url, 0, "", content()) }

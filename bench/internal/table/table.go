@@ -29,6 +29,30 @@ func (t *Table) Add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
+// Head returns the headings.
+func (t *Table) Head() []string { return t.head }
+
+// Rows returns the rows.
+func (t *Table) Rows() [][]string { return t.rows }
+
+// Markdown returns the table as one of Markdown's, the first column flush left and the
+// others flush right.
+func (t *Table) Markdown() string {
+	var b strings.Builder
+	row := func(cells []string) {
+		for _, cell := range cells {
+			b.WriteString("| " + strings.ReplaceAll(cell, "|", "\\|") + " ")
+		}
+		b.WriteString("|\n")
+	}
+	row(t.head)
+	b.WriteString("|---" + strings.Repeat("|--:", len(t.head)-1) + "|\n")
+	for _, cells := range t.rows {
+		row(cells)
+	}
+	return b.String()
+}
+
 // WriteTo writes the table: the first column flush left, the others flush right,
 // two blanks between columns, a rule below the heading.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
