@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ringkit/ringkit/bench/internal/clients"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
 	"github.com/ringkit/ringkit/bench/internal/server"
-	"github.com/ringkit/ringkit/bench/internal/stats"
 	"github.com/ringkit/ringkit/bench/internal/subject"
-	"github.com/ringkit/ringkit/bench/internal/table"
 	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
@@ -22,8 +21,8 @@ func (s scenario) asksSockets() bool { return s.isClients() && s.message > 0 }
 
 // measureClient has a client keep requests in flight to a server, and measures it once.
 // What goes wrong makes the sample invalid; only an interruption is an error.
-func measureClient(ctx context.Context, o options, sc scenario, s, serves subject.Subject) (sample, error) {
-	result, err := askServer(ctx, o, sc, s, serves)
+func measureClient(ctx context.Context, at place, sc scenario, d time.Duration, s, serves subject.Subject) (sample, error) {
+	result, err := askServer(ctx, at, sc, d, s, serves)
 	if ctx.Err() != nil {
 		return sample{}, ctx.Err()
 	}
@@ -33,8 +32,7 @@ func measureClient(ctx context.Context, o options, sc scenario, s, serves subjec
 	return result, nil
 }
 
-func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Subject) (result sample, err error) {
-	at := o.place(sc)
+func askServer(ctx context.Context, at place, sc scenario, d time.Duration, s, serves subject.Subject) (result sample, err error) {
 	srv, err := server.Start(ctx, server.Command{Path: serves.Path, Args: serves.Args(at.loops), CPU: at.serverCPU, GoMaxProcs: at.goMaxProcs})
 	if err != nil {
 		return result, err
@@ -43,7 +41,7 @@ func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Su
 	if err := probe(srv.Port, serves); err != nil {
 		return result, srv.Explain(fmt.Errorf("probing %s: %w", serves.Route, err))
 	}
-	c := clients.Config{Port: srv.Port, Path: serves.Route, InFlight: sc.inFlight, Size: sc.message, WarmUp: warmUp, Duration: o.duration}
+	c := clients.Config{Port: srv.Port, Path: serves.Route, InFlight: sc.inFlight, Size: sc.message, WarmUp: warmUp(d), Duration: d}
 	if sc.asksSockets() {
 		c.Path = ws.Echo
 	}
@@ -70,49 +68,4 @@ func askServer(ctx context.Context, o options, sc scenario, s, serves subject.Su
 	result.Waited = cpu.Waited.Seconds() / found.Elapsed.Seconds()
 	result.ThreadsEnded = threadsEnded
 	return result, found.Err()
-}
-
-// clientSummary is the table of a scenario with clients that send requests.
-func clientSummary(outcomes []outcome) *table.Table {
-	return clientTable(outcomes, "req", subject.NetHTTPClient, subject.FastHTTPClient)
-}
-
-// socketClientSummary is that of one with clients that send messages.
-func socketClientSummary(outcomes []outcome) *table.Table {
-	return clientTable(outcomes, "msg", subject.GorillaClient, subject.GWSClient)
-}
-
-// clientTable compares clients with those that are named, by what they send.
-func clientTable(outcomes []outcome, unit string, references ...string) *table.Table {
-	head := []string{"client", "engine", "CPU µs/" + unit, "min–max"}
-	for _, name := range references {
-		head = append(head, "÷ "+name)
-	}
-	head = append(head, unit+"/s")
-	for _, name := range references {
-		head = append(head, "÷ "+name)
-	}
-	tab := table.New(append(head, "busy", "RSS MiB")...)
-	for _, o := range outcomes {
-		if len(o.valid()) == 0 {
-			tab.Add(o.subject, "-", "invalid")
-			continue
-		}
-		least, greatest := stats.Spread(o.values(cpuMicros))
-		row := []string{
-			o.subject,
-			o.valid()[0].Engine,
-			fmt.Sprintf("%.2f", o.median(cpuMicros)),
-			fmt.Sprintf("%.2f–%.2f", least, greatest),
-		}
-		for _, name := range references {
-			row = append(row, ratioOf(cpuMicros, o, find(outcomes, name)))
-		}
-		row = append(row, fmt.Sprintf("%.0f", o.median(rate)))
-		for _, name := range references {
-			row = append(row, ratioOf(rate, o, find(outcomes, name)))
-		}
-		tab.Add(append(row, fmt.Sprintf("%.0f %%", 100*o.median(busy)), fmt.Sprintf("%.1f", o.median(rss)/(1<<20)))...)
-	}
-	return tab
 }

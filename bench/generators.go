@@ -80,7 +80,7 @@ type both struct {
 }
 
 func compareGenerators(ctx context.Context, o generatorsOptions, dir string, stdout, stderr io.Writer) error {
-	kinds, err := findScenarios([]string{"plain", "pipeline", "close"})
+	kinds, err := findScenarios([]string{"plain", "pipeline", "close"}, false)
 	if err != nil {
 		return err
 	}

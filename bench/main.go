@@ -10,17 +10,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+
+	"github.com/ringkit/ringkit/bench/internal/report"
 )
 
 const overview = `Bench measures servers on loopback, in this directory:
 
-  go run . [flags]          compare processor time per request, rate and latency
+  go run . [flags]          compare processor time, rate, latency and memory; write a report
   go run . idle [flags]     memory per idle connection
   go run . churn [flags]    soak: many connections come and go; memory must not grow
   go run . slow [flags]     processor time that slow clients take
   go run . proxy [flags]    examples/proxy beside nginx
   go run . generators       the load generator beside wrk, with the same server
+  go run . report FILE      the report of a results.json again, beside it
 
 "go run . idle -h" and so on explain their flags.
 `
@@ -64,9 +68,25 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return proxyCommand(ctx, args[1:], stdout, stderr)
 		case "generators":
 			return generatorsCommand(ctx, args[1:], stdout, stderr)
+		case "report":
+			return reportCommand(args[1:], stdout)
 		case "slow":
 			return slowCommand(ctx, args[1:], stdout, stderr)
 		}
 	}
 	return compareCommand(ctx, args, stdout, stderr)
+}
+
+// reportCommand makes the report of a run again from its results.
+func reportCommand(args []string, stdout io.Writer) error {
+	if len(args) != 1 {
+		return usagef("report: want the name of a results.json")
+	}
+	r, err := report.Read(args[0])
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(args[0])
+	fmt.Fprintln(stdout, filepath.Join(dir, report.HTMLFile))
+	return r.Write(dir)
 }

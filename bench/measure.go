@@ -2,37 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/report"
 	"github.com/ringkit/ringkit/bench/internal/secure"
 	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
 )
 
-// warmUp lets a server grow its heap, its buffers and its threads.
-const warmUp = time.Second
+// warmUp is the time before a measurement of d for which a server is given the same load,
+// to grow its heap, its buffers and its threads.
+func warmUp(d time.Duration) time.Duration {
+	return min(max(d/2, 300*time.Millisecond), time.Second)
+}
 
 // sample is one measurement of one subject.
-type sample struct {
-	Round        int     `json:"round"`
-	Requests     int64   `json:"requests"`
-	Errors       int64   `json:"errors,omitzero"` // of a client; they make it invalid
-	CPUMicros    float64 `json:"cpu_us_per_request"`
-	Rate         float64 `json:"requests_per_second"`
-	P50Micros    float64 `json:"p50_us,omitzero"`
-	P99Micros    float64 `json:"p99_us,omitzero"`
-	Busy         float64 `json:"busy"`   // processor time of what is measured ÷ elapsed time
-	Waited       float64 `json:"waited"` // time it was kept from the processor ÷ elapsed time
-	ThreadsEnded bool    `json:"threads_ended"`
-	Engine       string  `json:"engine"`
-	procfs.Memory
-	Mix     *mixFigures `json:"mix,omitempty"`
-	Invalid string      `json:"invalid,omitempty"` // why the sample does not count
-}
+type sample = report.Sample
 
 // loadFunc puts a load on a server, warms it up with it and measures it once.
 type loadFunc func(ctx context.Context, srv *server.Server, route string) (sample, error)
@@ -62,7 +54,7 @@ func measureServer(ctx context.Context, at place, s subject.Subject, load loadFu
 		return sample{}, err
 	}
 	defer srv.Stop()
-	if err := probe(srv.Port, s); err != nil {
+	if err := probeSoon(ctx, srv.Port, s); err != nil {
 		return sample{}, srv.Explain(fmt.Errorf("probing %s: %w", s.Route, err))
 	}
 	engine, err := procfs.Engine(srv.PID)
@@ -89,9 +81,25 @@ func probe(port int, s subject.Subject) error {
 	return client.Probe(port, s.Route)
 }
 
+// startTime is how long a server may say where it listens before it does, as nginx has to.
+const startTime = 3 * time.Second
+
+// probeSoon is probe for a server that may not listen yet.
+func probeSoon(ctx context.Context, port int, s subject.Subject) error {
+	for began := time.Now(); ; {
+		err := probe(port, s)
+		if !errors.Is(err, unix.ECONNREFUSED) || time.Since(began) > startTime {
+			return err
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 func measureLoad(ctx context.Context, pid int, load wrk.Load) (sample, error) {
 	warm := load
-	warm.Duration = warmUp
+	warm.Duration = warmUp(load.Duration)
 	if _, err := wrk.Run(ctx, warm); err != nil {
 		return sample{}, err
 	}
@@ -107,10 +115,8 @@ func measureLoad(ctx context.Context, pid int, load wrk.Load) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if load.Script != "" {
-		result.P50, result.P99 = 0, 0 // see wrk.Load
-	}
-	return newSample(result, cpu, elapsed, memory), result.Err()
+	s := newSample(result, cpu, elapsed, memory)
+	return s, result.Err()
 }
 
 // during applies a load, and returns the processor time that a process takes
@@ -136,7 +142,10 @@ func newSample(result wrk.Result, cpu procfs.CPU, elapsed time.Duration, memory 
 	s := sample{
 		Requests:     result.Requests,
 		Rate:         result.Rate(),
+		Errors:       result.Errors(),
 		P50Micros:    micros(result.P50),
+		P75Micros:    micros(result.P75),
+		P90Micros:    micros(result.P90),
 		P99Micros:    micros(result.P99),
 		Busy:         used.Seconds() / elapsed.Seconds(),
 		Waited:       cpu.Waited.Seconds() / elapsed.Seconds(),

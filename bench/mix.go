@@ -10,6 +10,7 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/load"
 	"github.com/ringkit/ringkit/bench/internal/mix"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/report"
 	"github.com/ringkit/ringkit/bench/internal/server"
 )
 
@@ -17,27 +18,11 @@ import (
 const generatorSource = "./mixload"
 
 // learning is the time after which a server that watches its handlers should know
-// them.
-const learning = time.Second
+// them, in a measurement of d.
+func learning(d time.Duration) time.Duration { return min(d/2, time.Second) }
 
 // counterTimeout bounds asking for counters: a server that is stalled has none.
 const counterTimeout = 5 * time.Second
-
-// mixFigures are what is measured of a load in which some requests take longer,
-// besides what is measured of any. The latencies of the sample are those of its
-// fast requests.
-type mixFigures struct {
-	AllFastRate      float64 `json:"all_fast_requests_per_second"` // just before, without slow requests
-	AllFastCPUMicros float64 `json:"all_fast_cpu_us_per_request"`
-	MaxMicros        float64 `json:"max_us"` // of the fast requests
-	SlowRequests     int64   `json:"slow_requests"`
-	SlowP50Micros    float64 `json:"slow_p50_us"`
-	Unanswered       int64   `json:"unanswered"` // requests, even after the end
-
-	// What ringkit counted; nil for others.
-	Counters *mix.Counters `json:"counters,omitempty"`
-	Later    *mix.Counters `json:"counters_after_first_second,omitempty"`
-}
 
 // mixLoad puts a mixture on a server.
 type mixLoad struct {
@@ -45,24 +30,26 @@ type mixLoad struct {
 	cpu         int
 	mixture     mixture
 	connections int
-	duration    time.Duration
+	base        time.Duration // with fast requests only
+	duration    time.Duration // with the mixture
 }
 
 // measure warms the server up with fast requests, measures it with them, and then
 // with the mixture, which it has not seen before: what it costs to learn belongs to
 // the figures.
 func (l mixLoad) measure(ctx context.Context, srv *server.Server, route string) (sample, error) {
-	fast := load.Config{Port: srv.Port, Connections: l.connections, Duration: warmUp, Path: route, Seed: 1}
+	fast := load.Config{Port: srv.Port, Connections: l.connections, Duration: warmUp(l.base), Path: route, Seed: 1}
 	if _, err := load.Start(ctx, l.program, fast, l.cpu); err != nil {
 		return sample{}, fmt.Errorf("warming up: %w", err)
 	}
-	fast.Duration = l.duration
+	fast.Duration = l.base
 	base, err := l.run(ctx, srv.PID, fast)
 	if err != nil {
 		return sample{}, fmt.Errorf("all fast: %w", err)
 	}
 
 	mixed := fast
+	mixed.Duration = l.duration
 	mixed.Path, mixed.Slow = l.mixture.path, l.mixture.slow
 	if mixed.Slow != "" {
 		mixed.Share = l.mixture.share
@@ -70,7 +57,7 @@ func (l mixLoad) measure(ctx context.Context, srv *server.Server, route string) 
 	before := readCounters(ctx, srv)
 	learned := make(chan *mix.Counters, 1)
 	go func() {
-		if before == nil || sleep(ctx, learning) != nil {
+		if before == nil || sleep(ctx, learning(l.duration)) != nil {
 			learned <- nil
 			return
 		}
@@ -114,7 +101,7 @@ func newMixSample(result load.Result, cpu procfs.CPU, memory procfs.Memory) samp
 		Waited:       cpu.Waited.Seconds() / result.Elapsed.Seconds(),
 		ThreadsEnded: threadsEnded,
 		Memory:       memory,
-		Mix: &mixFigures{
+		Mix: &report.MixFigures{
 			MaxMicros:     micros(result.Fast.Max),
 			SlowRequests:  result.Slow.Requests,
 			SlowP50Micros: micros(result.Slow.P50),

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -30,43 +29,6 @@ func TestNewMixSample(t *testing.T) {
 	}
 	if s.P50Micros != 1000 || s.P99Micros != 2000 || s.Mix.MaxMicros != 3000 || s.Mix.SlowP50Micros != 4000 || s.Mix.Unanswered != 5 {
 		t.Errorf("got %+v, %+v", s, s.Mix)
-	}
-}
-
-func TestMixSummary(t *testing.T) {
-	figures := func(longest float64, takeovers, later uint64) *mixFigures {
-		return &mixFigures{AllFastRate: 50_000, AllFastCPUMicros: 10, MaxMicros: longest, SlowP50Micros: 2500,
-			Counters: &mix.Counters{Takeovers: takeovers}, Later: &mix.Counters{Takeovers: later}}
-	}
-	others := figures(9000, 0, 0)
-	others.Counters, others.Later, others.Unanswered = nil, nil, 7
-	var b strings.Builder
-	err := findScenario(t, "mix2").writeSummary(&b, []outcome{
-		{subject: "ringkit-std", samples: []sample{
-			{Engine: "io_uring", CPUMicros: 11, Rate: 40_000, P50Micros: 1000, P99Micros: 3000, Busy: 0.9, Mix: figures(5000, 3, 1)},
-			{CPUMicros: 12, Rate: 45_000, P50Micros: 1000, P99Micros: 3000, Busy: 0.9, Mix: figures(8000, 4, 0)},
-			{CPUMicros: 13, Rate: 50_000, P50Micros: 1000, P99Micros: 3000, Busy: 0.9, Mix: figures(7000, 9, 0)},
-			{Invalid: "no luck"},
-		}},
-		{subject: "nethttp", samples: []sample{{Engine: "epoll", CPUMicros: 20, Rate: 25_000, Mix: others}}},
-		{subject: "broken", samples: []sample{{Invalid: "no luck"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for line := range strings.Lines(b.String()) {
-		lines = append(lines, strings.Join(strings.Fields(line), " "))
-	}
-	for i, want := range []string{
-		2: "ringkit-std io_uring 45000 0.90 12.00 1.20 1.000 3.000 8.000 2.500 4 0 90 %",
-		3: "nethttp epoll 25000 0.50 20.00 2.00 - - 9.000 2.500 - - 0 %",
-		4: "broken - invalid",
-		6: "nethttp: 7 requests had no answer 2 s after the end",
-	} {
-		if want != "" && lines[i] != want {
-			t.Errorf("line %d: got %q, want %q", i, lines[i], want)
-		}
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 
 // options are the flags of the comparison.
 type options struct {
-	rounds      int
-	duration    time.Duration
+	rounds      int           // 0 for as many as fit into the budget
+	duration    time.Duration // of one measurement, 0 for one that fits
+	budget      time.Duration // of all
+	quick       bool
 	connections int
 	scenarios   []scenario
 	subjects    []string // those of all scenarios
@@ -23,8 +25,14 @@ type options struct {
 	serverCPU   int
 	loadCPU     int
 	goMaxProcs  int
-	jsonFile    string
+	out         string // directory of the report, "" for one named after the time
 }
+
+// Budgets, if none is given.
+const (
+	wholeBudget = 15 * time.Minute
+	quickBudget = 2 * time.Minute
+)
 
 // extra is a program that takes -addr and -loops, and arguments for it.
 type extra struct{ name, command string }
@@ -32,17 +40,21 @@ type extra struct{ name, command string }
 // Bounds of a comparison, so that a slip of the finger does not run for a week.
 const (
 	maxRounds      = 100
+	minDuration    = 100 * time.Millisecond
 	maxDuration    = 5 * time.Minute
+	minBudget      = time.Second
+	maxBudget      = 24 * time.Hour
 	maxConnections = 10000
 )
 
 func parseOptions(args []string, help io.Writer) (options, error) {
 	var o options
 	flags := newFlags()
-	flags.IntVar(&o.rounds, "rounds", 5, "`number` of rounds; each measures every subject once")
-	flags.DurationVar(&o.duration, "duration", 5*time.Second, "`time` of one measurement, in whole seconds")
-	flags.IntVar(&o.connections, "connections", 64, "`number` of connections")
-	scenarioList := flags.String("scenario", "all", "comma `list` of "+scenarioNames(scenarios)+"; or all")
+	flags.DurationVar(&o.budget, "budget", wholeBudget, "`time` that all may take, building included; with -rounds it only bounds the duration that is chosen")
+	flags.IntVar(&o.rounds, "rounds", 0, "`number` of rounds, each of which measures every subject once; 0 for as many as fit into the budget")
+	flags.DurationVar(&o.duration, "duration", 0, "`time` of one measurement; 0 for one with which several rounds fit into the budget")
+	flags.IntVar(&o.connections, "connections", 64, "`number` of connections, where the scenario leaves it open")
+	scenarioList := flags.String("scenario", "all", "comma `list` of "+scenarioNames(scenarios)+"; or all, but for "+scenarioNames(otherScenarios(false)))
 	subjectList := flags.String("subjects", "", "comma `list` of subjects (default depends on the scenario; plain has \""+strings.Join(subject.Default(), ",")+"\")")
 	flags.Func("extra", "`name=program` with the flags -addr and -loops, measured too, and more flags for it separated by blanks; may be repeated", func(text string) error {
 		name, command, ok := strings.Cut(text, "=")
@@ -55,32 +67,26 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	flags.IntVar(&o.serverCPU, "server-cpu", 0, "`processor` the servers are pinned to, -1 for any (default 0)")
 	flags.IntVar(&o.loadCPU, "load-cpu", 1, "`processor` wrk is pinned to, -1 for any")
 	flags.IntVar(&o.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for the Go servers; by default Go chooses for the processors it finds")
-	flags.StringVar(&o.jsonFile, "json", "", "`file` to write all results to")
-	quick := flags.Bool("quick", false, "2 rounds of 1 s, of "+scenarioNames(quickScenarios())+" if none are named, to try things out: too short to quote")
+	flags.StringVar(&o.out, "o", "", "`directory` for report.html, report.md and results.json (default results/ and the time)")
+	flags.BoolVar(&o.quick, "quick", false, "a budget of "+quickBudget.String()+", fewer subjects and connections, without "+scenarioNames(otherScenarios(true))+": to try things out, too short to quote")
 	about := overview + "\nSubjects:\n" + subject.Describe()
 	if err := parseFlags(flags, args, about, help); err != nil {
 		return options{}, err
 	}
 
-	if *quick {
-		if !wasSet(flags, "rounds") {
-			o.rounds = 2
-		}
-		if !wasSet(flags, "duration") {
-			o.duration = time.Second
-		}
+	if o.quick && !wasSet(flags, "budget") {
+		o.budget = quickBudget
 	}
 	var err error
-	if o.scenarios, err = findScenarios(splitList(*scenarioList)); err != nil {
+	if o.scenarios, err = findScenarios(splitList(*scenarioList), o.quick); err != nil {
 		return options{}, usageError{err}
-	}
-	if *quick && !wasSet(flags, "scenario") {
-		o.scenarios = quickScenarios()
 	}
 	o.named = wasSet(flags, "subjects")
 	o.subjects = splitList(*subjectList)
 	if !o.named {
-		o.subjects = defaultSubjects(o.scenarios)
+		if o.subjects = defaultSubjects(o.scenarios); o.quick {
+			o.subjects = subject.Quick(o.subjects)
+		}
 	}
 	return o, o.check()
 }
@@ -123,10 +129,12 @@ func (o options) place(sc scenario) place {
 
 func (o options) check() error {
 	switch {
-	case o.rounds < 1 || o.rounds > maxRounds:
+	case o.rounds < 0 || o.rounds > maxRounds:
 		return usagef("-rounds %d: want 1 to %d", o.rounds, maxRounds)
-	case o.duration < time.Second || o.duration > maxDuration || o.duration%time.Second != 0:
-		return usagef("-duration %v: want whole seconds, 1s to %v", o.duration, maxDuration)
+	case o.duration != 0 && (o.duration < minDuration || o.duration > maxDuration):
+		return usagef("-duration %v: want %v to %v", o.duration, minDuration, maxDuration)
+	case o.budget < minBudget || o.budget > maxBudget:
+		return usagef("-budget %v: want %v to %v", o.budget, minBudget, maxBudget)
 	case o.connections < 1 || o.connections > maxConnections:
 		return usagef("-connections %d: want 1 to %d", o.connections, maxConnections)
 	case o.goMaxProcs < 0:

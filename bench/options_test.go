@@ -20,7 +20,7 @@ func TestParseOptionsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.rounds != 5 || o.duration != 5*time.Second || o.connections != 64 || len(o.scenarios) != len(scenarios) {
+	if o.rounds != 0 || o.duration != 0 || o.budget != wholeBudget || o.connections != 64 || len(o.scenarios) != len(scenarios)-len(otherScenarios(false)) {
 		t.Errorf("got %+v", o)
 	}
 	for _, name := range slices.Concat(subject.Default(), subject.Mixed(), subject.Two(), subject.Files()) {
@@ -32,19 +32,26 @@ func TestParseOptionsDefaults(t *testing.T) {
 
 func TestParseOptionsQuick(t *testing.T) {
 	o, err := parseOptions(append(anyCPU, "-quick"), io.Discard)
-	if err != nil || o.rounds != 2 || o.duration != time.Second {
-		t.Errorf("got %d rounds of %v, %v", o.rounds, o.duration, err)
+	if err != nil || o.budget != quickBudget || !o.quick {
+		t.Errorf("got a budget of %v, %v", o.budget, err)
 	}
-	if !slices.Equal(o.subjects, subject.Default()) || len(o.scenarios) != 3 {
-		t.Errorf("a quick run takes %s with %q", scenarioNames(o.scenarios), o.subjects)
+	for _, name := range []string{"plain", "json", "static", "tls", "mix2", "ws64", "client64", "wsclient64", "idle-http", "idle-ws"} {
+		if !slices.Contains(o.scenarios, findScenario(t, name)) {
+			t.Errorf("a quick run takes %s", scenarioNames(o.scenarios))
+		}
+	}
+	for name, want := range map[string]bool{subject.Ringkit: true, subject.NetHTTP: true, "hertz": false, "broken": false} {
+		if slices.Contains(o.subjects, name) != want {
+			t.Errorf("a quick run takes %q", o.subjects)
+		}
 	}
 	o, err = parseOptions(append(anyCPU, "-quick", "-scenario", "mix2,two"), io.Discard)
 	if err != nil || scenarioNames(o.scenarios) != "mix2, two" {
 		t.Errorf("named scenarios: got %s, %v", scenarioNames(o.scenarios), err)
 	}
-	o, err = parseOptions(append(anyCPU, "-quick", "-rounds", "3", "-duration", "4s"), io.Discard)
-	if err != nil || o.rounds != 3 || o.duration != 4*time.Second {
-		t.Errorf("explicit flags: got %d rounds of %v, %v", o.rounds, o.duration, err)
+	o, err = parseOptions(append(anyCPU, "-quick", "-rounds", "3", "-duration", "1500ms", "-budget", "1m", "-subjects", "hertz"), io.Discard)
+	if err != nil || o.rounds != 3 || o.duration != 1500*time.Millisecond || o.budget != time.Minute || !slices.Equal(o.subjects, []string{"hertz"}) {
+		t.Errorf("explicit flags: got %+v, %v", o, err)
 	}
 }
 
@@ -60,7 +67,7 @@ func TestParseOptionsExtra(t *testing.T) {
 
 func TestParseOptionsRejects(t *testing.T) {
 	for _, args := range []string{
-		"-rounds 0", "-rounds 101", "-rounds x", "-duration 1500ms", "-duration 0s", "-duration 1h",
+		"-rounds -1", "-rounds 101", "-rounds x", "-duration 1ms", "-duration 1h", "-budget 0s", "-budget 100h",
 		"-connections 0", "-scenario fancy", "-scenario plain,plain", "-scenario ,", "-subjects iis",
 		"-subjects uring,uring", "-subjects ,", "-extra x", "-extra x=", "-extra =y", "-extra uring=/x",
 		"-extra a=/x -extra a=/y", "-gomaxprocs -1", "-server-cpu 3 -load-cpu 3", "-load-cpu 100000",
@@ -128,7 +135,7 @@ func TestPlace(t *testing.T) {
 
 func findScenario(t *testing.T, name string) scenario {
 	t.Helper()
-	found, err := findScenarios([]string{name})
+	found, err := findScenarios([]string{name}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,11 +144,16 @@ func findScenario(t *testing.T, name string) scenario {
 
 func TestDescribeScenario(t *testing.T) {
 	for name, want := range map[string]string{
-		"close":      "close: 10 connections, a new one for each request",
-		"pipeline":   "pipeline: 10 connections, 16 requests per write",
-		"two":        "two: 10 connections, one request at a time on each, server and load on two processors",
-		"mix2":       "mix2: 10 connections, one request at a time on each, 2 % of the requests sleep 2 ms, on a route of their own",
-		"mix1s-same": "mix1s-same: 40 connections, one request at a time on each, 0.1 % of the requests sleep 1 s, on the same route",
+		"close":      "10 connections, a new one for each request",
+		"pipeline":   "10 connections, 16 requests per write",
+		"two":        "10 connections, one request at a time on each, server and load on two processors",
+		"mix2":       "10 connections, one request at a time on each, 2 % of the requests sleep 2 ms, on a route of their own",
+		"mix1s-same": "40 connections, one request at a time on each, 0.1 % of the requests sleep 1 s, on the same route",
+		"plain1":     "1 connection, one request at a time on each",
+		"plain1024":  "1024 connections, one request at a time on each",
+		"json":       "10 connections, one request at a time on each, JSON that is encoded for each",
+		"post1m":     "16 connections, one request at a time on each, a POST of 1 MiB",
+		"idle-ws":    "WebSockets that do nothing after one echo each",
 	} {
 		if got := findScenario(t, name).describe(10); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -150,7 +162,7 @@ func TestDescribeScenario(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"-h"}, {"idle", "-h"}, {"churn", "-help"}} {
+	for _, args := range [][]string{{"-h"}, {"idle", "-h"}, {"churn", "-help"}, {"slow", "-h"}} {
 		var out, errs strings.Builder
 		if code := run(t.Context(), args, &out, &errs); code != 0 || errs.Len() > 0 {
 			t.Errorf("%q: exit status %d, errors %q", args, code, errs.String())
@@ -162,7 +174,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestWrongArguments(t *testing.T) {
-	for _, args := range [][]string{{"-x"}, {"idle", "-n", "0"}, {"idle", "-subject", "x"}, {"churn", "-requests", "0"}, {"churn", "more"}} {
+	for _, args := range [][]string{{"-x"}, {"idle", "-n", "0"}, {"idle", "-subject", "x"}, {"churn", "-requests", "0"}, {"churn", "more"}, {"report"}} {
 		var out, errs strings.Builder
 		if code := run(t.Context(), args, &out, &errs); code != 2 || !strings.Contains(errs.String(), "-h shows") {
 			t.Errorf("%q: exit status %d, errors %q", args, code, errs.String())

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/proc"
 	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/stats"
@@ -91,7 +90,7 @@ func compareProxies(ctx context.Context, o proxyOptions, dir string, stdout, std
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		all = append(all, &proxied{name: name, Server: srv})
-		return srv.Explain(probeSoon(ctx, srv.Port, behind.Route))
+		return srv.Explain(probeSoon(ctx, srv.Port, behind))
 	}
 	defer func() {
 		for _, p := range all {
@@ -119,24 +118,11 @@ func compareProxies(ctx context.Context, o proxyOptions, dir string, stdout, std
 			if err != nil {
 				return p.Explain(fmt.Errorf("%s: %w", p.name, err))
 			}
-			fmt.Fprintf(stderr, "round %d of %d: %s\n", round+1, o.rounds, progressLine(p.name, "request", s))
+			fmt.Fprintf(stderr, "round %d of %d: %s\n", round+1, o.rounds, progressLine(p.name, scenario{}, s))
 			p.cpu, p.rate = append(p.cpu, s.CPUMicros), append(p.rate, s.Rate)
 		}
 	}
 	return proxyTable(o, all, stdout)
-}
-
-// probeSoon waits until a server answers that says where it listens before it does.
-func probeSoon(ctx context.Context, port int, route string) error {
-	for tries := 0; ; tries++ {
-		err := client.Probe(port, route)
-		if err == nil || tries == 50 {
-			return err
-		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }
 
 func proxyTable(o proxyOptions, all []*proxied, w io.Writer) error {

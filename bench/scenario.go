@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ringkit/ringkit/bench/internal/mix"
+	"github.com/ringkit/ringkit/bench/internal/peer"
+	"github.com/ringkit/ringkit/bench/internal/report"
 	"github.com/ringkit/ringkit/bench/internal/static"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 	"github.com/ringkit/ringkit/bench/internal/wrk"
@@ -17,15 +21,27 @@ import (
 // scenario is a kind of load.
 type scenario struct {
 	name     string
+	section  string  // of the report
+	conns    int     // connections, 0 for as many as were asked for
 	pipeline int     // requests in one write
 	close    bool    // each request asks for the end of its connection
 	two      bool    // server and load share two processors
 	static   bool    // for a file
 	tls      bool    // over TLS
+	ask      ask     // for something else than the benchmark's response
 	mix      mixture // some requests take longer than others
 	sockets  sockets // messages instead of requests
 	inFlight int     // requests of the clients that are measured instead of servers
 	message  int     // bytes of what these send on WebSockets, 0 for requests
+	idle     string  // connections of this kind that do nothing: idleHTTP or idleSockets
+	named    bool    // measured only if it is named
+	slow     bool    // not part of a quick run, unless it is named
+}
+
+// ask is a request.
+type ask struct {
+	method, path string
+	size         int // of its body
 }
 
 // mixture says which requests take longer. With no slow route, the server decides
@@ -41,40 +57,59 @@ type mixture struct {
 // 50 connections do nothing but wait.
 const longSpread = 4
 
+// Sections of the report.
+const (
+	ofPlain   = "Plain text"
+	ofBodies  = "JSON, bodies, files, TLS"
+	ofMixes   = "Handlers that block"
+	ofSockets = "WebSockets and events"
+	ofClients = "Clients"
+	ofIdle    = "Memory of idle connections"
+)
+
+// scenarios are in the order in which they are measured: when not all of a round fit into
+// the budget any more, the first do.
 var scenarios = []scenario{
-	{name: "plain", pipeline: 1},
-	{name: "pipeline", pipeline: 16},
-	{name: "close", pipeline: 1, close: true},
-	{name: "two", pipeline: 1, two: true},
-	{name: "static", pipeline: 1, static: true},
-	{name: "tls", pipeline: 1, tls: true},
-	{name: "mix2", pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
-	{name: "mix2-same", pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
-	{name: "mix1s", pipeline: 1, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
-	{name: "mix1s-same", pipeline: 1, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
-	{name: "burn", pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
-	{name: "ws64", sockets: sockets{ws.Echo, 64, 64}},
-	{name: "ws64-16k", sockets: sockets{ws.Echo, 64, 16 << 10}},
-	{name: "ws1000", sockets: sockets{ws.Echo, 1000, 64}},
-	{name: "ws1000-16k", sockets: sockets{ws.Echo, 1000, 16 << 10}},
-	{name: "broadcast1000", sockets: sockets{ws.Room, 1000, 64}},
-	{name: "broadcast10000", sockets: sockets{ws.Room, 10_000, 64}},
-	{name: "client1", pipeline: 1, inFlight: 1},
-	{name: "client64", pipeline: 1, inFlight: 64},
-	{name: "client1000", pipeline: 1, inFlight: 1000},
-	{name: "wsclient1", inFlight: 1, message: 64},
-	{name: "wsclient64", inFlight: 64, message: 64},
-	{name: "wsclient1000", inFlight: 1000, message: 64},
+	{name: "plain", section: ofPlain, pipeline: 1},
+	{name: "plain1", section: ofPlain, pipeline: 1, conns: 1},
+	{name: "pipeline", section: ofPlain, pipeline: 16},
+	{name: "plain8", section: ofPlain, pipeline: 1, conns: 8},
+	{name: "plain256", section: ofPlain, pipeline: 1, conns: 256},
+	{name: "plain1024", section: ofPlain, pipeline: 1, conns: 1024},
+	{name: "close", section: ofPlain, pipeline: 1, close: true},
+	{name: "two", section: ofPlain, pipeline: 1, two: true},
+	{name: "json", section: ofBodies, pipeline: 1, ask: ask{http.MethodGet, peer.JSON, 0}},
+	{name: "post1k", section: ofBodies, pipeline: 1, ask: ask{http.MethodPost, peer.Upload, 1 << 10}},
+	{name: "post1m", section: ofBodies, pipeline: 1, conns: 16, ask: ask{http.MethodPost, peer.Upload, 1 << 20}},
+	{name: "static", section: ofBodies, pipeline: 1, static: true},
+	{name: "tls", section: ofBodies, pipeline: 1, tls: true},
+	{name: "mix2", section: ofMixes, pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
+	{name: "mix2-same", section: ofMixes, pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
+	{name: "mix1s", section: ofMixes, pipeline: 1, slow: true, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
+	{name: "mix1s-same", section: ofMixes, pipeline: 1, named: true, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
+	{name: "burn", section: ofMixes, pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
+	{name: "ws64", section: ofSockets, sockets: sockets{ws.Echo, 64, 64}},
+	{name: "ws64-16k", section: ofSockets, sockets: sockets{ws.Echo, 64, 16 << 10}},
+	{name: "ws1000", section: ofSockets, sockets: sockets{ws.Echo, 1000, 64}},
+	{name: "ws1000-16k", section: ofSockets, named: true, sockets: sockets{ws.Echo, 1000, 16 << 10}},
+	{name: "broadcast1000", section: ofSockets, sockets: sockets{ws.Room, 1000, 64}},
+	{name: "broadcast10000", section: ofSockets, slow: true, sockets: sockets{ws.Room, 10_000, 64}},
+	{name: "client1", section: ofClients, pipeline: 1, inFlight: 1},
+	{name: "client64", section: ofClients, pipeline: 1, inFlight: 64},
+	{name: "client1000", section: ofClients, pipeline: 1, inFlight: 1000},
+	{name: "wsclient1", section: ofClients, inFlight: 1, message: 64},
+	{name: "wsclient64", section: ofClients, inFlight: 64, message: 64},
+	{name: "wsclient1000", section: ofClients, inFlight: 1000, message: 64},
+	{name: "idle-http", section: ofIdle, idle: idleHTTP},
+	{name: "idle-ws", section: ofIdle, idle: idleSockets},
 }
 
 // mixed reports whether some requests take longer than others.
 func (s scenario) mixed() bool { return s.mix.share > 0 }
 
-// quickScenarios are those that a quick run takes.
-func quickScenarios() []scenario {
-	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
-		return s.mixed() || s.two || s.static || s.tls || s.isSockets() || s.isClients()
-	})
+// usesWrk reports whether the load comes from wrk.
+func (s scenario) usesWrk() bool {
+	return !s.mixed() && !s.isSockets() && !s.isClients() && !s.isIdle()
 }
 
 func scenarioNames(list []scenario) string {
@@ -85,9 +120,19 @@ func scenarioNames(list []scenario) string {
 	return strings.Join(names, ", ")
 }
 
-func findScenarios(names []string) ([]scenario, error) {
+// otherScenarios returns those that are measured only if they are named.
+func otherScenarios(quick bool) []scenario {
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !s.named && !(s.slow && quick) })
+}
+
+// allScenarios returns those that are measured if none are named.
+func allScenarios(quick bool) []scenario {
+	return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.named || s.slow && quick })
+}
+
+func findScenarios(names []string, quick bool) ([]scenario, error) {
 	if slices.Equal(names, []string{"all"}) {
-		return scenarios, nil
+		return allScenarios(quick), nil
 	}
 	var found []scenario
 	for _, name := range names {
@@ -110,11 +155,16 @@ func findScenarios(names []string) ([]scenario, error) {
 func (s scenario) describe(connections int) string {
 	switch {
 	case s.asksSockets():
-		return fmt.Sprintf("%s: clients with %d WebSockets, an echo of %d bytes at a time on each", s.name, s.inFlight, s.message)
+		return fmt.Sprintf("clients with %d WebSockets, an echo of %d bytes at a time on each", s.inFlight, s.message)
 	case s.isClients():
-		return fmt.Sprintf("%s: clients with %d requests in flight", s.name, s.inFlight)
+		return fmt.Sprintf("clients with %d requests in flight", s.inFlight)
+	case s.isIdle():
+		return s.describeIdle()
 	}
-	text := fmt.Sprintf("%s: %d connections", s.name, s.connections(connections))
+	text := fmt.Sprintf("%d connections", s.connections(connections))
+	if s.connections(connections) == 1 {
+		text = "1 connection"
+	}
 	switch {
 	case s.isSockets():
 		return text + ", " + s.sockets.describe()
@@ -133,8 +183,22 @@ func (s scenario) describe(connections int) string {
 		return text + ", server and load on two processors"
 	case s.mixed():
 		return text + ", " + s.mix.describe()
+	case s.ask.size > 0:
+		return text + fmt.Sprintf(", a POST of %s", bytesText(s.ask.size))
+	case s.ask.path == peer.JSON:
+		return text + ", JSON that is encoded for each"
 	}
 	return text
+}
+
+func bytesText(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func (m mixture) describe() string {
@@ -152,19 +216,38 @@ func (s scenario) connections(asked int) int {
 		return s.sockets.connections
 	case s.isClients():
 		return s.inFlight
+	case s.conns > 0:
+		return s.conns
 	}
 	return asked * max(1, s.mix.spread)
+}
+
+// kind says what the scenario measures.
+func (s scenario) kind() report.Kind {
+	switch {
+	case s.isSockets():
+		return report.Messages
+	case s.isClients():
+		return report.Clients
+	case s.isIdle():
+		return report.Idle
+	case s.mixed():
+		return report.Mixture
+	}
+	return report.Requests
 }
 
 // subjects returns the names of those it is for if none are named.
 func (s scenario) subjects() []string {
 	switch {
-	case s.isSockets():
+	case s.isSockets() || s.idle == idleSockets:
 		return subject.Sockets()
 	case s.asksSockets():
 		return subject.SocketClients()
 	case s.isClients():
 		return subject.Clients()
+	case s.isIdle():
+		return subject.Idle()
 	case s.mixed():
 		return subject.Mixed()
 	case s.two:
@@ -173,18 +256,40 @@ func (s scenario) subjects() []string {
 		return subject.Files()
 	case s.tls:
 		return subject.Secure()
+	case s.ask.path != "":
+		return subject.Bodies()
 	}
 	return subject.Default()
 }
 
 // suits reports whether the scenario can be measured with the subject. The floors in
-// C, and peers with a canned answer, do not read the fields of a request and would not close, have no routes and no files, and
-// run on one thread. Clients are measured in scenarios of their own.
+// C, and peers with a canned answer, do not read the fields of a request and would not close,
+// have no routes and no files, and run on one thread. nginx has nothing to do with the body
+// of a request. Clients are measured in scenarios of their own.
 func (s scenario) suits(sub subject.Subject) bool {
-	if sub.Client || s.isClients() {
+	switch {
+	case sub.Client || s.isClients():
 		return sub.Client && s.isClients() && sub.Sockets == s.asksSockets()
+	case sub.Name == subject.Nginx:
+		return s.usesWrk() && s.ask.path == "" && !s.two || s.idle == idleHTTP
+	case sub.Floor || sub.Canned:
+		return s.usesWrk() && !s.close && !s.two && !s.static && !s.tls && s.ask.path == ""
 	}
-	return !sub.Floor && !sub.Canned || !s.close && !s.mixed() && !s.two && !s.static && !s.tls && !s.isSockets()
+	return true
+}
+
+// stretch returns for how long the scenario is measured where others are for d: something
+// has to happen meanwhile.
+func (s scenario) stretch(d time.Duration) time.Duration {
+	switch {
+	case s.mixed() && s.mix.spread > 1: // some requests take a second
+		return max(d, 2500*time.Millisecond)
+	case s.mixed(), s.isSockets() && s.sockets.connections >= 10_000:
+		return max(d, time.Second)
+	case s.tls, s.connections(0) >= 1000, s.ask.size >= 1<<20: // it takes a while until the first are answered
+		return max(d, 500*time.Millisecond)
+	}
+	return d
 }
 
 // script writes the scenario's script for wrk to dir and returns its path, or ""
@@ -196,6 +301,8 @@ func (s scenario) script(dir string) (string, error) {
 		script = wrk.CloseScript
 	case s.pipeline > 1:
 		script = wrk.PipelineScript(s.pipeline)
+	case s.ask.size > 0:
+		script = wrk.BodyScript(s.ask.method, s.ask.size)
 	default:
 		return "", nil
 	}

@@ -7,9 +7,6 @@ import (
 
 	"github.com/ringkit/ringkit/bench/internal/procfs"
 	"github.com/ringkit/ringkit/bench/internal/server"
-	"github.com/ringkit/ringkit/bench/internal/stats"
-	"github.com/ringkit/ringkit/bench/internal/subject"
-	"github.com/ringkit/ringkit/bench/internal/table"
 	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
@@ -24,10 +21,7 @@ type sockets struct {
 func (s scenario) isSockets() bool { return s.sockets.path != "" }
 
 func (s sockets) describe() string {
-	size := fmt.Sprintf("%d bytes", s.size)
-	if s.size >= 1<<10 {
-		size = fmt.Sprintf("%d KiB", s.size>>10)
-	}
+	size := bytesText(s.size)
 	if s.path == ws.Room {
 		return fmt.Sprintf("messages of %s to all of them, one at a time", size)
 	}
@@ -68,7 +62,7 @@ type socketLoad struct {
 // them.
 func (l socketLoad) measure(ctx context.Context, srv *server.Server, _ string) (sample, error) {
 	c := ws.Config{Port: srv.Port, Path: l.sockets.path, Connections: l.sockets.connections,
-		Size: l.sockets.size, WarmUp: warmUp, Duration: l.duration}
+		Size: l.sockets.size, WarmUp: warmUp(l.duration), Duration: l.duration}
 	var cpu procfs.CPU
 	var memory procfs.Memory
 	result, err := ws.Start(ctx, l.program, c, l.cpu, func(run func() error) (err error) {
@@ -88,44 +82,4 @@ func (l socketLoad) measure(ctx context.Context, srv *server.Server, _ string) (
 		ThreadsEnded: threadsEnded,
 		Memory:       memory,
 	}, nil
-}
-
-// socketSummary is the table of a scenario with WebSockets.
-func socketSummary(outcomes []outcome) *table.Table {
-	tab := table.New("subject", "engine", "CPU µs/msg", "min–max", "÷ "+subject.Gorilla, "÷ best peer",
-		"msg per CPU s", "msg/s", "busy", "RSS MiB")
-	gorilla, best := find(outcomes, subject.Gorilla), bestPeer(outcomes)
-	for _, o := range outcomes {
-		if len(o.valid()) == 0 {
-			tab.Add(o.subject, "-", "invalid")
-			continue
-		}
-		least, greatest := stats.Spread(o.values(cpuMicros))
-		tab.Add(
-			o.subject,
-			o.valid()[0].Engine,
-			fmt.Sprintf("%.2f", o.median(cpuMicros)),
-			fmt.Sprintf("%.2f–%.2f", least, greatest),
-			ratio(o, gorilla),
-			ratio(o, best),
-			fmt.Sprintf("%.0f", 1e6/o.median(cpuMicros)),
-			fmt.Sprintf("%.0f", o.median(rate)),
-			fmt.Sprintf("%.0f %%", 100*o.median(busy)),
-			fmt.Sprintf("%.1f", o.median(rss)/(1<<20)),
-		)
-	}
-	return tab
-}
-
-// bestPeer returns the cheapest of the subjects that are not this project.
-func bestPeer(outcomes []outcome) (best outcome) {
-	for _, o := range outcomes {
-		if !subject.IsPeer(o.subject) || len(o.valid()) == 0 {
-			continue
-		}
-		if best.subject == "" || o.median(cpuMicros) < best.median(cpuMicros) {
-			best = o
-		}
-	}
-	return best
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/ringkit/ringkit/bench/internal/client"
 	"github.com/ringkit/ringkit/bench/internal/proc"
 	"github.com/ringkit/ringkit/bench/internal/procfs"
 	"github.com/ringkit/ringkit/bench/internal/server"
@@ -60,20 +59,25 @@ type running struct {
 	fds    int
 }
 
-// start builds and starts the server in dir, sends it one request so that what it
-// sets up lazily is there, and reads its first figures.
+// start builds the server in dir and starts it.
 func (t *target) start(ctx context.Context, dir string, progress io.Writer) (*running, error) {
 	s, err := t.build(ctx, dir, progress)
 	if err != nil {
 		return nil, err
 	}
-	srv, err := server.Start(ctx, server.Command{
+	return startMeasured(ctx, s, server.Command{
 		Path:       s.Path,
 		Args:       append(s.Args(t.loops), t.more...),
 		Env:        s.Env,
 		CPU:        t.serverCPU,
 		GoMaxProcs: t.goMaxProcs,
 	})
+}
+
+// startMeasured starts a subject, sends it one request so that what it sets up lazily is
+// there, and reads its first figures.
+func startMeasured(ctx context.Context, s subject.Subject, command server.Command) (*running, error) {
+	srv, err := server.Start(ctx, command)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +102,7 @@ func (t *target) build(ctx context.Context, dir string, progress io.Writer) (sub
 }
 
 func (r *running) readFirst(ctx context.Context) error {
-	if err := client.Probe(r.Port, r.route); err != nil {
+	if err := probeSoon(ctx, r.Port, subject.Subject{Route: r.route}); err != nil {
 		return fmt.Errorf("probing %s: %w", r.route, err)
 	}
 	if err := sleep(ctx, settle); err != nil {

@@ -14,7 +14,8 @@ import (
 type Result struct {
 	Requests int64
 	Elapsed  time.Duration
-	P50, P99 time.Duration
+	P50, P75 time.Duration
+	P90, P99 time.Duration
 	CPU      time.Duration // processor time that wrk has taken itself
 
 	// Anything but zero makes the run worthless for a comparison.
@@ -28,6 +29,11 @@ func (r Result) Rate() float64 {
 		return 0
 	}
 	return float64(r.Requests) / r.Elapsed.Seconds()
+}
+
+// Errors returns how many requests, or connections, went wrong.
+func (r Result) Errors() int64 {
+	return r.ConnectErrors + r.ReadErrors + r.WriteErrors + r.Timeouts + r.BadStatus
 }
 
 // Err returns what went wrong during the run, nil if nothing did.
@@ -65,12 +71,9 @@ func Parse(output string) (Result, error) {
 		line = strings.TrimSpace(line)
 		fields := strings.Fields(line)
 		switch {
-		case len(fields) == 2 && fields[0] == "50%":
-			r.P50, err = parseDuration(fields[1])
-			seen["50%"] = true
-		case len(fields) == 2 && fields[0] == "99%":
-			r.P99, err = parseDuration(fields[1])
-			seen["99%"] = true
+		case len(fields) == 2 && r.quantile(fields[0]) != nil:
+			*r.quantile(fields[0]), err = parseDuration(fields[1])
+			seen[fields[0]] = true
 		case strings.Contains(line, " requests in "):
 			err = r.parseTotals(fields)
 			seen["requests in"] = true
@@ -84,12 +87,27 @@ func Parse(output string) (Result, error) {
 			return Result{}, fmt.Errorf("wrk output %q: %w", line, err)
 		}
 	}
-	for _, want := range []string{"50%", "99%", "requests in"} {
+	for _, want := range []string{"50%", "75%", "90%", "99%", "requests in"} {
 		if !seen[want] {
 			return Result{}, fmt.Errorf("wrk output has no line with %q", want)
 		}
 	}
 	return r, nil
+}
+
+// quantile returns where a quantile belongs, nil if it is none that is kept.
+func (r *Result) quantile(name string) *time.Duration {
+	switch name {
+	case "50%":
+		return &r.P50
+	case "75%":
+		return &r.P75
+	case "90%":
+		return &r.P90
+	case "99%":
+		return &r.P99
+	}
+	return nil
 }
 
 // parseTotals reads "234795 requests in 2.00s, 29.56MB read".

@@ -27,6 +27,8 @@ func TestParse(t *testing.T) {
 		Requests: 234795,
 		Elapsed:  2 * time.Second,
 		P50:      303 * time.Microsecond,
+		P75:      403 * time.Microsecond,
+		P90:      541 * time.Microsecond,
 		P99:      2090 * time.Microsecond,
 	}
 	if err != nil || r != want {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -12,7 +14,8 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/proc"
 )
 
-// Load describes one run, which ends after Duration.
+// Load describes one run, which ends after Duration, or at most a tenth of a second later
+// if that is not in whole seconds, the only ones that wrk knows: it is interrupted then.
 //
 // With a Script that pipelines, the latencies of the result mean nothing: wrk
 // corrects them for coordinated omission by the mean time between requests, where
@@ -21,9 +24,9 @@ type Load struct {
 	URL         string
 	Connections int
 	Threads     int
-	Duration    time.Duration // whole seconds
-	Script      string        // path of a Lua script, or empty
-	CPU         int           // processor to run on, or proc.AnyCPU
+	Duration    time.Duration
+	Script      string // path of a Lua script, or empty
+	CPU         int    // processor to run on, or proc.AnyCPU
 }
 
 // Run runs wrk.
@@ -31,7 +34,7 @@ func Run(ctx context.Context, load Load) (Result, error) {
 	args := []string{
 		"-t" + strconv.Itoa(load.Threads),
 		"-c" + strconv.Itoa(load.Connections),
-		fmt.Sprintf("-d%ds", int(load.Duration.Seconds())),
+		fmt.Sprintf("-d%ds", int(math.Ceil(load.Duration.Seconds()))),
 		"--latency",
 	}
 	if load.Script != "" {
@@ -47,6 +50,10 @@ func Run(ctx context.Context, load Load) (Result, error) {
 	cmd.Stderr = &output
 	if err := proc.Start(cmd, load.CPU); err != nil {
 		return Result{}, err
+	}
+	if load.Duration%time.Second != 0 {
+		timer := time.AfterFunc(load.Duration, func() { cmd.Process.Signal(os.Interrupt) })
+		defer timer.Stop()
 	}
 	if err := cmd.Wait(); err != nil {
 		said := strings.ReplaceAll(strings.TrimSpace(output.String()), "\n", "; ")
@@ -76,3 +83,12 @@ end
 const CloseScript = `-- A new connection for each request.
 wrk.headers["Connection"] = "close"
 `
+
+// BodyScript returns a Lua script whose requests have a body of size bytes.
+func BodyScript(method string, size int) string {
+	return fmt.Sprintf(`-- A body for each request, which is made once.
+wrk.method = %q
+wrk.headers["Content-Type"] = "application/octet-stream"
+wrk.body = string.rep("x", %d)
+`, method, size)
+}

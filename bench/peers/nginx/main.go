@@ -64,6 +64,9 @@ func main() {
 		program = "/usr/sbin/nginx" // which is not in everybody's path
 	}
 	dir, err := os.MkdirTemp("", "nginx-") // of whoever measures, who removes it
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
