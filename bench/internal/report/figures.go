@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/ringkit/ringkit/bench/internal/stats"
 	"github.com/ringkit/ringkit/bench/internal/subject"
@@ -163,15 +164,23 @@ const disturbed = 0.1
 
 // Notes returns what there is to be known of a scenario besides its figures.
 func (sc *Scenario) Notes() (notes []string) {
+	var kept []string
 	for _, s := range sc.Subjects {
-		for _, note := range s.notes(sc.Shared) {
+		for _, note := range s.notes() {
 			notes = append(notes, s.Name+": "+note)
 		}
+		if share := s.median(waited); share > disturbed {
+			kept = append(kept, fmt.Sprintf("%s %.0f %%", s.Name, 100*share))
+		}
+	}
+	// Where the load has the same processors, waiting for them is no news.
+	if kept != nil && !sc.Shared {
+		notes = append(notes, "threads waited for a processor, since other work ran there or they waited for one another: "+strings.Join(kept, ", ")+" of the time")
 	}
 	return notes
 }
 
-func (s *Subject) notes(shared bool) []string {
+func (s *Subject) notes() []string {
 	var notes []string
 	invalid, ended, unanswered, errors := 0, 0, int64(0), int64(0)
 	why := ""
@@ -200,10 +209,6 @@ func (s *Subject) notes(shared bool) []string {
 	}
 	if unanswered > 0 {
 		notes = append(notes, fmt.Sprintf("%d requests had no answer 2 s after the end", unanswered))
-	}
-	// Where the load has the same processors, waiting for them is no news.
-	if share := s.median(waited); share > disturbed && !shared {
-		notes = append(notes, fmt.Sprintf("threads waited for a processor %.0f %% of the time: other work ran there, or they waited for one another", 100*share))
 	}
 	return notes
 }

@@ -124,19 +124,20 @@ func TestNotes(t *testing.T) {
 		{Name: "a", Samples: []Sample{{Waited: 0.3}, {Waited: 0.2}, {Waited: 0}}},
 		{Name: "b", Samples: []Sample{{ThreadsEnded: true, Mix: &MixFigures{Unanswered: 7}}, {Invalid: "3 timeouts", Errors: 3}}},
 		{Name: "c", Samples: []Sample{{Waited: 0.5}, {}, {}}},
+		{Name: "d", Samples: []Sample{{Waited: 0.5}}},
 	}}
 	want := []string{
-		"a: threads waited for a processor 20 % of the time: other work ran there, or they waited for one another",
 		"b: 1 of 2 rounds invalid and left out: 3 timeouts",
 		"b: 3 errors in all rounds",
 		"b: threads ended in 1 rounds, whose processor time is exact to 10 ms only",
 		"b: 7 requests had no answer 2 s after the end",
+		"threads waited for a processor, since other work ran there or they waited for one another: a 20 %, d 50 % of the time",
 	}
 	if got := sc.Notes(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q", got)
 	}
 	sc.Shared = true
-	if got := sc.Notes(); !reflect.DeepEqual(got, want[1:]) {
+	if got := sc.Notes(); !reflect.DeepEqual(got, want[:4]) {
 		t.Errorf("the load runs there, too: got %q", got)
 	}
 }
