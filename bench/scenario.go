@@ -94,6 +94,7 @@ var scenarios = []scenario{
 	{name: "ws1000-16k", section: ofSockets, named: true, sockets: sockets{ws.Echo, 1000, 16 << 10}},
 	{name: "broadcast1000", section: ofSockets, sockets: sockets{ws.Room, 1000, 64}},
 	{name: "broadcast10000", section: ofSockets, slow: true, sockets: sockets{ws.Room, 10_000, 64}},
+	{name: "events1000", section: ofSockets, sockets: sockets{ws.Events, 1000, ws.EventSize}},
 	{name: "client1", section: ofClients, pipeline: 1, inFlight: 1},
 	{name: "client64", section: ofClients, pipeline: 1, inFlight: 64},
 	{name: "client1000", section: ofClients, pipeline: 1, inFlight: 1000},
@@ -240,6 +241,8 @@ func (s scenario) kind() report.Kind {
 // subjects returns the names of those it is for if none are named.
 func (s scenario) subjects() []string {
 	switch {
+	case s.sockets.path == ws.Events:
+		return subject.Events()
 	case s.isSockets() || s.idle == idleSockets:
 		return subject.Sockets()
 	case s.asksSockets():

@@ -22,7 +22,10 @@ func (s scenario) isSockets() bool { return s.sockets.path != "" }
 
 func (s sockets) describe() string {
 	size := bytesText(s.size)
-	if s.path == ws.Room {
+	switch s.path {
+	case ws.Events:
+		return fmt.Sprintf("server-sent events of %s to all of them, one at a time", size)
+	case ws.Room:
 		return fmt.Sprintf("messages of %s to all of them, one at a time", size)
 	}
 	return fmt.Sprintf("an echo of %s at a time on each", size)

@@ -153,7 +153,9 @@ func (sc *Scenario) bestPeer() (best *Subject) {
 // rounds returns the most rounds that one of the subjects has had.
 func (sc *Scenario) rounds() (n int) {
 	for _, s := range sc.Subjects {
-		n = max(n, len(s.Samples))
+		for _, one := range s.Samples {
+			n = max(n, one.Round)
+		}
 	}
 	return n
 }

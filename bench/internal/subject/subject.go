@@ -82,6 +82,7 @@ const (
 	secure                      // over TLS
 	idle                        // connections that do nothing
 	sockets                     // WebSockets
+	events                      // streams of events
 	asking                      // clients that send requests
 	messaging                   // clients that send messages
 )
@@ -112,21 +113,21 @@ var recipes = []recipe{
 		about: "floor: C on raw io_uring, SINGLE_ISSUER|DEFER_TASKRUN"},
 	{name: Epoll, source: "floor/epoll.c", args: floorArgs(), engine: procfs.Epoll, in: plain, quick: true,
 		about: "floor: C on raw epoll"},
-	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | bodies | mixed | two | secure | idle | sockets, quick: true,
+	{name: Ringkit, source: ringkitSource, args: ringkitArgs(), in: plain | bodies | mixed | two | secure | idle | sockets | events, quick: true,
 		about: "this project, native handler"},
-	{name: RingkitEpoll, source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | bodies | secure | idle | sockets,
+	{name: RingkitEpoll, source: ringkitSource, args: ringkitArgs("-engine", "epoll"), engine: procfs.Epoll, in: plain | bodies | secure | idle | sockets | events,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-native-inline", source: ringkitSource, args: ringkitArgs("-mode", "inline"),
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: RingkitStd, source: ringkitSource, args: ringkitArgs("-handler", "std"), in: plain | bodies | mixed | two | files | secure | sockets, quick: true,
+	{name: RingkitStd, source: ringkitSource, args: ringkitArgs("-handler", "std"), in: plain | bodies | mixed | two | files | secure | sockets | events, quick: true,
 		about: "this project, net/http handler"},
 	{name: "ringkit-std-epoll", source: ringkitSource, args: ringkitArgs("-handler", "std", "-engine", "epoll"), engine: procfs.Epoll, in: files,
 		about: "the same on its epoll engine"},
 	{name: "ringkit-std-inline", source: ringkitSource, args: ringkitArgs("-handler", "std", "-mode", "inline"), in: mixed,
 		about: "the same, mode inline: a handler that blocks stalls the loop"},
-	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle, quick: true,
+	{name: NetHTTP, source: "./peers/nethttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle | events, quick: true,
 		about: "net/http of the Go in use"},
-	{name: FastHTTP, source: "./peers/fasthttp", module: "github.com/valyala/fasthttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle, quick: true,
+	{name: FastHTTP, source: "./peers/fasthttp", module: "github.com/valyala/fasthttp", args: peerArgs, in: plain | bodies | mixed | two | files | secure | idle | events, quick: true,
 		about: "github.com/valyala/fasthttp, version in go.mod"},
 	{name: "hertz", source: "./peers/hertz", module: "github.com/cloudwego/hertz", args: peerArgs, in: plain | bodies | idle,
 		about: "github.com/cloudwego/hertz on its netpoll"},
@@ -229,6 +230,9 @@ func Secure() []string { return in(secure) }
 
 // Sockets is Default for WebSockets.
 func Sockets() []string { return in(sockets) }
+
+// Events is Default for streams of events.
+func Events() []string { return in(events) }
 
 // Clients is Default for clients that send requests.
 func Clients() []string { return in(asking) }

@@ -26,7 +26,7 @@ type Config struct {
 // Result is what a run found.
 type Result struct {
 	Elapsed  time.Duration `json:"elapsed"`
-	Messages int64         `json:"messages"` // received, by each member of a room
+	Messages int64         `json:"messages"` // received, by each member of a room or stream of events
 }
 
 // Bounds of a run.
@@ -51,8 +51,10 @@ func (c Config) check() error {
 		return fmt.Errorf("port %d", c.Port)
 	case c.Connections < 1 || c.Connections > maxConnections:
 		return fmt.Errorf("%d connections: want 1 to %d", c.Connections, maxConnections)
-	case c.Path != Echo && c.Path != Room:
-		return fmt.Errorf("path %q: want %s or %s", c.Path, Echo, Room)
+	case c.Path != Echo && c.Path != Room && c.Path != Events:
+		return fmt.Errorf("path %q: want %s, %s or %s", c.Path, Echo, Room, Events)
+	case c.Path == Events && c.Size != EventSize:
+		return fmt.Errorf("events of %d bytes: they have %d", c.Size, EventSize)
 	case c.Size < 1 || c.Size > maxSize:
 		return fmt.Errorf("messages of %d bytes: want 1 to %d", c.Size, maxSize)
 	case c.WarmUp <= 0 || c.WarmUp > maxDuration || c.Duration <= 0 || c.Duration > maxDuration:
@@ -71,6 +73,8 @@ type generator struct {
 	input   []byte
 	waiting int // for so many messages
 	count   int64
+
+	publisher client.Socket // of events, 0 before the first
 }
 
 // connection is waiting for a message, or not.
@@ -92,6 +96,9 @@ func Run(c Config, in io.Reader, out io.Writer, found func(Result) error) error 
 		frame:  ClientFrame(payload),
 		want:   serverFrame(payload),
 		input:  make([]byte, readSize),
+	}
+	if c.Path == Events {
+		g.want = Event()
 	}
 	defer g.close()
 	if err := g.connect(); err != nil {
@@ -135,6 +142,9 @@ func (g *generator) connect() (err error) {
 }
 
 func (g *generator) dial() (client.Socket, error) {
+	if g.Path == Events {
+		return g.subscribe()
+	}
 	s, err := Dial(g.Port, g.Path, false)
 	if err != nil || g.Path != Room {
 		return s, err
@@ -152,6 +162,9 @@ func (g *generator) dial() (client.Socket, error) {
 func (g *generator) close() {
 	for _, c := range g.conns {
 		Reset(c.socket)
+	}
+	if g.publisher > 0 {
+		Reset(g.publisher)
 	}
 	if g.poll > 0 {
 		unix.Close(g.poll)
@@ -193,7 +206,7 @@ func (g *generator) run(duration time.Duration) (Result, error) {
 				return Result{}, err
 			}
 		}
-		if g.waiting == 0 && more && g.Path == Room {
+		if g.waiting == 0 && more && g.Path != Echo {
 			if err := g.start(); err != nil {
 				return Result{}, err
 			}
@@ -204,11 +217,14 @@ func (g *generator) run(duration time.Duration) (Result, error) {
 
 // start sends the first messages, in a room the only one for all.
 func (g *generator) start() error {
-	senders := g.conns
-	if g.Path == Room {
-		senders = senders[:1]
-	}
 	g.waiting = len(g.conns)
+	senders := g.conns
+	switch g.Path {
+	case Room:
+		senders = senders[:1]
+	case Events:
+		return g.publish()
+	}
 	for _, c := range senders {
 		if err := writeAll(c.socket, g.frame); err != nil {
 			return err
@@ -227,6 +243,14 @@ func (g *generator) ready(c *connection, more bool) error {
 		return fmt.Errorf("read: %w", err)
 	case n == 0:
 		return errors.New("the server has ended a connection")
+	}
+	if g.Path == Events {
+		var whole bool
+		if c.have, whole, err = findEvent(c.have, g.input[:n], g.want); whole {
+			g.count++
+			g.waiting--
+		}
+		return err
 	}
 	in, want := g.input[:n], g.want[c.have:]
 	if len(in) > len(want) || !bytes.Equal(in, want[:len(in)]) {

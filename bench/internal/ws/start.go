@@ -15,7 +15,7 @@ const connectTime = time.Minute
 // AddFlags has flags set c.
 func (c *Config) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&c.Port, "port", 0, "`port` on 127.0.0.1")
-	flags.StringVar(&c.Path, "path", Echo, "`path` to open, "+Echo+" or "+Room)
+	flags.StringVar(&c.Path, "path", Echo, "`path` to open, "+Echo+", "+Room+" or "+Events)
 	flags.IntVar(&c.Connections, "connections", 64, "`number` of connections")
 	flags.IntVar(&c.Size, "size", 64, "`bytes` of a message")
 	flags.DurationVar(&c.WarmUp, "warm-up", time.Second, "`time` to send messages before")

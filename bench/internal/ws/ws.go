@@ -1,4 +1,4 @@
-// Package ws is a load generator for WebSockets, and what the servers that it measures
+// Package ws is a load generator for WebSockets and for streams of events, and what the servers that it measures
 // have in common. It sends frames that were encoded once, compares every byte that comes
 // back, and is a closed loop on one thread.
 package ws

@@ -2,17 +2,21 @@ package ws
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/ringkit/ringkit/bench/internal/client"
 )
 
 // serve opens WebSockets and has each used by use; it returns a short load for it.
@@ -205,5 +209,79 @@ func TestArgs(t *testing.T) {
 	got.AddFlags(flags)
 	if err := flags.Parse(want.args()); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// events serves streams of events, of which each has what break does to it.
+func events(t *testing.T, breakUp func(w http.ResponseWriter)) Config {
+	var mu sync.Mutex
+	var streams []http.ResponseWriter
+	stop := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc(Events, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, ": hello, dear data: \n\n")
+		mu.Lock()
+		w.(http.Flusher).Flush()
+		streams = append(streams, w)
+		mu.Unlock()
+		<-stop
+	})
+	mux.HandleFunc(Publish, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		for _, s := range streams {
+			breakUp(s)
+			s.(http.Flusher).Flush()
+		}
+		mu.Unlock()
+		w.Header().Set("Content-Type", client.ContentType)
+		io.WriteString(w, client.Body)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { close(stop) })
+	port := srv.Listener.Addr().(*net.TCPAddr).Port
+	return Config{Port: port, Path: Events, Connections: 7, Size: EventSize, WarmUp: 10 * time.Millisecond, Duration: 50 * time.Millisecond}
+}
+
+func TestRunEvents(t *testing.T) {
+	c := events(t, func(w http.ResponseWriter) { w.Write(Event()) })
+	r, said, err := run(c)
+	if err != nil || r.Messages == 0 || r.Messages%int64(c.Connections) != 0 || said != Ready+"\n" {
+		t.Errorf("%+v, said %q, %v", r, said, err)
+	}
+	c = events(t, func(w http.ResponseWriter) { w.Write(append(Event(), Event()...)) })
+	if _, _, err := run(c); !errors.Is(err, errManyEvents) {
+		t.Errorf("two for one: %v", err)
+	}
+	c.Path = Echo
+	if _, _, err := run(c); err == nil {
+		t.Error("no WebSocket: no error")
+	}
+	c = serve(t, Echo, echo)
+	c.Path, c.Size = Events, EventSize
+	if _, _, err := run(c); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("no stream: %v", err)
+	}
+}
+
+func TestFindEvent(t *testing.T) {
+	want := Event()
+	stream := "4d\r\n:dd data: no\n\n\r\n48\r\ndata: data: no, d" + string(want) + "\r\n"
+	for size := 1; size < len(stream); size++ {
+		have, found := 0, 0
+		for piece := range slices.Chunk([]byte(stream), size) {
+			var whole bool
+			var err error
+			if have, whole, err = findEvent(have, piece, want); err != nil {
+				t.Fatal(err)
+			}
+			if whole {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Fatalf("in pieces of %d bytes: found %d times", size, found)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -11,6 +12,7 @@ import (
 	"github.com/ringkit/ringkit/bench/internal/mix"
 	"github.com/ringkit/ringkit/bench/internal/peer"
 	"github.com/ringkit/ringkit/bench/internal/static"
+	"github.com/ringkit/ringkit/bench/internal/ws"
 )
 
 func main() {
@@ -19,7 +21,34 @@ func main() {
 	if o.Files != "" {
 		handler = withFiles(o.Files)
 	}
-	o.Serve(&fasthttp.Server{Handler: handler})
+	o.Serve(&fasthttp.Server{Handler: withEvents(handler)})
+}
+
+// withEvents serves streams of events, too. A stream that its client has left is noticed with
+// the next event.
+func withEvents(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	hub := new(peer.Hub)
+	return func(ctx *fasthttp.RequestCtx) {
+		switch string(ctx.Path()) {
+		case ws.Events:
+			events, leave := hub.Join()
+			ctx.SetContentType("text/event-stream")
+			ctx.Response.Header.Set("Cache-Control", "no-store")
+			ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
+				defer leave()
+				w.WriteString(":\n\n") // or the head waits for the first event
+				for w.Flush() == nil {
+					w.Write(<-events)
+				}
+			})
+		case ws.Publish:
+			hub.Publish()
+			ctx.SetContentType(client.ContentType)
+			ctx.WriteString(client.Body)
+		default:
+			next(ctx)
+		}
+	}
 }
 
 func answer(ctx *fasthttp.RequestCtx) {

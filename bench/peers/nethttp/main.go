@@ -10,5 +10,5 @@ import (
 
 func main() {
 	o := peer.Parse()
-	o.Serve(&http.Server{Handler: o.Handler(http.HandlerFunc(peer.Standard))})
+	o.Serve(&http.Server{Handler: o.Handler(peer.WithEvents(peer.Standard))})
 }

@@ -26,9 +26,22 @@ func newRoom() ringkit.Events {
 	}
 }
 
-// withSockets opens WebSockets besides what the handler does, which stays native if it is.
+// newStreams returns what a stream of events is opened with, and a function that sends an
+// event to all streams.
+func newStreams() (events ringkit.Events, publish func()) {
+	streams, event := new(ringkit.Group), ringkit.ServerEvent{Data: ws.EventData()}
+	open := func(ch *ringkit.Channel) {
+		streams.Join(ch)
+		ch.StartEvents()
+	}
+	return ringkit.Events{Open: open}, func() { streams.BroadcastEvent(event) }
+}
+
+// withSockets opens WebSockets, and streams of events, besides what the handler does, which
+// stays native if it is.
 func withSockets(h http.Handler, options *ringkit.ChannelOptions) http.Handler {
 	room := newRoom()
+	stream, publish := newStreams()
 	if native, ok := h.(ringkit.HandlerFunc); ok {
 		return ringkit.HandlerFunc(func(x *ringkit.Exchange) {
 			switch x.Path() {
@@ -36,6 +49,11 @@ func withSockets(h http.Handler, options *ringkit.ChannelOptions) http.Handler {
 				options.OpenExchange(x, echo)
 			case ws.Room:
 				options.OpenExchange(x, room)
+			case ws.Events:
+				options.OpenExchange(x, stream)
+			case ws.Publish:
+				publish()
+				native(x)
 			default:
 				native(x)
 			}
@@ -47,6 +65,11 @@ func withSockets(h http.Handler, options *ringkit.ChannelOptions) http.Handler {
 			options.Open(w, r, echo)
 		case ws.Room:
 			options.Open(w, r, room)
+		case ws.Events:
+			options.Open(w, r, stream)
+		case ws.Publish:
+			publish()
+			h.ServeHTTP(w, r)
 		default:
 			h.ServeHTTP(w, r)
 		}
