@@ -30,6 +30,7 @@ var commands = map[string]struct{ how, why string }{
 	"curl -i http://127.0.0.1:8080/":                        {asks, ""},
 	"curl -i -d 'some body' http://127.0.0.1:8080/echo":     {asks, ""},
 	"go test ./...":                                         {elsewhere, ".ci/run runs it: this test is part of it"},
+	"go get github.com/ringkit/ringkit":                     {elsewhere, "examples/consumer does without: it has the module beside it"},
 	"cd bench && go run . -quick":                           {elsewhere, ".ci/run runs it with two scenarios, since all take minutes"},
 	"curl -fsSLo default.json " + profile:                   {elsewhere, "CI does not depend on other people's servers"},
 	"docker run --security-opt seccomp=io_uring.json " + in: {elsewhere, "there is no container engine in CI"},
