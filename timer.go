@@ -8,7 +8,7 @@ import (
 	"github.com/ringkit/ringkit/conn"
 )
 
-// Timer is a call that [Server.AfterFunc] has scheduled.
+// Timer is a call that [Server.AfterFunc] has scheduled. Any goroutine may use it.
 type Timer struct {
 	w     *worker
 	state atomic.Int32
