@@ -180,18 +180,3 @@ func TestInternal(t *testing.T) {
 		}
 	}
 }
-
-// TestBlocks looks for the places where tools put tables, and for the dates of these.
-func TestBlocks(t *testing.T) {
-	date := regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
-	for page, name := range map[string]string{"README.md": "results", "docs/performance.md": "results", "docs/kernel-matrix.md": "matrix"} {
-		text := read(t, page)
-		_, rest, begins := strings.Cut(text, "<!-- "+name+":begin -->\n")
-		block, _, ends := strings.Cut(rest, "<!-- "+name+":end -->\n")
-		if !begins || !ends {
-			t.Errorf("%s has no place for %s", page, name)
-		} else if !date.MatchString(block) {
-			t.Errorf("the %s of %s have no date", name, page)
-		}
-	}
-}
