@@ -18,7 +18,8 @@ type Config struct {
 	// 65536; 0 means 256. The one given back last is used next, so that few are
 	// ever touched.
 	Buffers int
-	// BufferSize is the size of one receive buffer in bytes; 0 means 16384.
+	// BufferSize is the size of one receive buffer in bytes; 0 means 20 KiB, in which a
+	// record of TLS fits.
 	BufferSize int
 	// Events is how many descriptors one epoll_wait reports at most; 0 means 512.
 	Events int
@@ -29,7 +30,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Buffers = 256
 	}
 	if c.BufferSize == 0 {
-		c.BufferSize = 16 << 10
+		c.BufferSize = 20 << 10
 	}
 	if c.Events == 0 {
 		c.Events = 512

@@ -50,6 +50,7 @@ type bufferGroup struct {
 	shown uint16
 	bid0  uint16 // buffer in entry 0, whose last two bytes are the ring's tail
 	used  int    // delivered since the last publish
+	bytes int    // that were in them
 }
 
 // bufEntry is struct io_uring_buf (5.19) without its last field, which in the
@@ -138,9 +139,12 @@ func (b *buffers) pick() uint16 {
 }
 
 // missed is called when a receive found no buffer. Nobody says in which group: it is time
-// for another when the newest has been used.
+// for another when the newest has been used. But not where buffers come full: what has more
+// to say than that waits in its socket as well, and a turn that goes through less memory
+// finds it in the cache.
 func (b *buffers) missed() {
-	if newest := &b.groups[len(b.groups)-1]; newest.ring != nil && 2*newest.used >= newest.count {
+	newest := &b.groups[len(b.groups)-1]
+	if newest.ring != nil && 2*newest.used >= newest.count && newest.bytes <= newest.used*b.size/4 {
 		b.want = true
 	}
 }
@@ -176,6 +180,7 @@ func (b *buffers) take(id uint16, n int) []byte {
 	b.lent++
 	g := b.holder(id)
 	g.used++
+	g.bytes += n
 	at := (int(id) - g.from) * b.size
 	return g.mem[at : at+n : at+b.size]
 }
@@ -249,7 +254,7 @@ func (b *buffers) publish() {
 // bits wide, a width Go has no atomic store for: the store covers the bid of
 // entry 0 beside it as well, which nobody else writes.
 func (g *bufferGroup) publish() {
-	if g.used = 0; g.ring == nil || g.tail == g.shown {
+	if g.used, g.bytes = 0, 0; g.ring == nil || g.tail == g.shown {
 		return
 	}
 	g.shown = g.tail

@@ -208,3 +208,32 @@ func TestBuffersGoWhileInUse(t *testing.T) {
 		t.Error("the second group has not been given back")
 	}
 }
+
+// Those that have more to say than fits into a buffer wait in their sockets, which costs
+// nobody memory.
+func TestBuffersDoNotGrowForBulk(t *testing.T) {
+	need(t, BufferRing)
+	r := open(t, Config{Buffers: 4, MaxBuffers: 64, BufferSize: 64})
+	for i := range 30 {
+		a, b := tcpPair(t)
+		write(t, b, make([]byte, 64*20))
+		r.Recv(token(ring.OpRecv, uint32(i)), a)
+		defer r.Cancel(token(ring.OpCancel, uint32(i)), token(ring.OpRecv, uint32(i)))
+	}
+	if err := r.Enter(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	starved := 0
+	var e ring.Completion
+	for r.Next(&e) {
+		if e.HasBuffer() {
+			r.Release(e.BufID)
+		}
+		if e.Res == -int32(syscall.ENOBUFS) {
+			starved++
+		}
+	}
+	if starved == 0 || r.bufs.want || r.bufs.total() != 4 {
+		t.Errorf("%d buffers; more are wanted: %v; %d receives found none", r.bufs.total(), r.bufs.want, starved)
+	}
+}

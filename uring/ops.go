@@ -52,8 +52,7 @@ func (r *Ring) Recv(t ring.Token, fd int) {
 }
 
 // multishot reports whether a receive on fd may be multishot. Only kernels that need
-// it pay for the system call, once for each receive that is armed: over TCP that is
-// once per connection.
+// it pay for the system call, and for sockets that are not unix sockets once.
 func (r *Ring) multishot(fd int) bool {
 	switch r.features & (MultishotRecv | MultishotUnix) {
 	case MultishotRecv | MultishotUnix:
@@ -62,10 +61,35 @@ func (r *Ring) multishot(fd int) bool {
 		if ring.IsDirect(fd) {
 			return !r.files.unix[ring.FileSlot(fd)]
 		}
+		if r.notUnix.has(fd) {
+			return true
+		}
 		family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-		return err == nil && family != unix.AF_UNIX
+		if err != nil || family == unix.AF_UNIX {
+			return false
+		}
+		r.notUnix.add(fd)
+		return true
 	}
 	return false
+}
+
+// fdSet is a set of descriptors.
+type fdSet []uint64
+
+func (s fdSet) has(fd int) bool { return fd >= 0 && fd>>6 < len(s) && s[fd>>6]&(1<<(fd&63)) != 0 }
+
+func (s *fdSet) add(fd int) {
+	for fd>>6 >= len(*s) {
+		*s = append(*s, 0)
+	}
+	(*s)[fd>>6] |= 1 << (fd & 63)
+}
+
+func (s fdSet) remove(fd int) {
+	if s.has(fd) {
+		s[fd>>6] &^= 1 << (fd & 63)
+	}
 }
 
 // receivePolled turns the completion of a poll into that of a receive, where the
@@ -201,6 +225,7 @@ func (r *Ring) CloseFD(fd int) {
 		e.SetSpliceFdIn(int32(ring.FileSlot(fd)) + 1)
 		return
 	}
+	r.notUnix.remove(fd)
 	e.PrepOperation(opClose, int32(fd), 0, 0, 0)
 }
 
@@ -212,9 +237,8 @@ func (r *Ring) silent() *sqe {
 	return e
 }
 
-// Forget tells that a descriptor with nothing in flight is used elsewhere from now
-// on. A ring remembers nothing of descriptors.
-func (r *Ring) Forget(fd int) {}
+// Forget tells that a descriptor with nothing in flight is used elsewhere from now on.
+func (r *Ring) Forget(fd int) { r.notUnix.remove(fd) }
 
 // address returns where mapped memory is. It stays there, so the number may
 // outlive the call.

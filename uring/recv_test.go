@@ -67,3 +67,37 @@ func TestCloseDoesNotEndAReceive(t *testing.T) {
 		}
 	})
 }
+
+// What is known of a socket is forgotten with its descriptor, whose number the next one
+// has.
+func TestMultishotKnowsItsSocket(t *testing.T) {
+	need(t, MultishotRecv)
+	r := open(t, Config{Without: MultishotUnix})
+	for name, end := range map[string]func(fd int){
+		"CloseFD": func(fd int) { r.CloseFD(fd); r.Turn(0) },
+		"Forget":  func(fd int) { r.Forget(fd); unix.Close(fd) },
+	} {
+		tcp, _ := tcpPair(t)
+		fd, err := unix.FcntlInt(uintptr(tcp), unix.F_DUPFD_CLOEXEC, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if !r.multishot(fd) {
+				t.Error("a TCP socket has no multishot receive")
+			}
+		}
+		end(fd)
+		a, _ := socketPair(t)
+		if err := unix.Dup3(a, fd, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		if r.multishot(fd) {
+			t.Errorf("%s: a unix socket is taken for the TCP socket before it", name)
+		}
+		unix.Close(fd)
+	}
+	if r.multishot(-1) {
+		t.Error("no descriptor has a multishot receive")
+	}
+}

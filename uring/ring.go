@@ -23,12 +23,13 @@ type Config struct {
 	// 0 means 4096. Overflow loses nothing but ends multishot operations.
 	CQEntries int
 	// Buffers is the number of receive buffers, a power of two up to 32768;
-	// 0 means 256.
+	// 0 means 64.
 	Buffers int
-	// MaxBuffers is up to where that is doubled as long as receives find none, a power of
-	// two up to 32768; 0 means Buffers, or 4096 where that is 0, too. See TrimBuffers.
+	// MaxBuffers is up to where that is doubled as long as receives of little find none, a
+	// power of two up to 32768; 0 means Buffers, or 2048 where that is 0, too. See TrimBuffers.
 	MaxBuffers int
-	// BufferSize is the size of one receive buffer in bytes; 0 means 4096.
+	// BufferSize is the size of one receive buffer in bytes; 0 means 20 KiB, in which a
+	// record of TLS fits. Pages of a buffer that nothing was received into take no memory.
 	BufferSize int
 	// Without names features not to use although the kernel has them: to test
 	// the lower tiers, and for operators who met a kernel bug.
@@ -47,16 +48,16 @@ func (c Config) withDefaults() Config {
 		c.CQEntries = 4096
 	}
 	if c.Buffers == 0 {
-		c.Buffers = 256
+		c.Buffers = 64
 		if c.MaxBuffers == 0 {
-			c.MaxBuffers = 4096
+			c.MaxBuffers = 2048
 		}
 	}
 	if c.MaxBuffers == 0 {
 		c.MaxBuffers = c.Buffers
 	}
 	if c.BufferSize == 0 {
-		c.BufferSize = 4096
+		c.BufferSize = 20 << 10
 	}
 	return c
 }
@@ -109,9 +110,10 @@ type Ring struct {
 	arg                      *getEventsArg // in scratch
 	ts                       *timespec     // in scratch
 
-	bufs   buffers
-	files  files
-	polled map[ring.Token]int32 // descriptors of receives done by poll; nil unless BufferRing is off
+	bufs    buffers
+	files   files
+	notUnix fdSet                // sockets that are known to be none of unix
+	polled  map[ring.Token]int32 // descriptors of receives done by poll; nil unless BufferRing is off
 
 	wakeMu sync.Mutex
 	wakeFD int
