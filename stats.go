@@ -53,7 +53,8 @@ type ConnStates struct {
 
 // The marks of connections, in the order of ConnStates.
 const (
-	markIdle conn.Mark = iota
+	markNew conn.Mark = iota // no request has begun yet: counts as idle
+	markIdle
 	markReading
 	markHandling
 	markStreaming
@@ -63,7 +64,7 @@ const (
 func connStates(l *conn.Loop) ConnStates {
 	by, closing := l.Marked()
 	return ConnStates{
-		Idle: by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
+		Idle: by[markNew] + by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
 		Channel: by[markChannel], Client: by[conn.MarkClient],
 		Closing: closing,
 	}
