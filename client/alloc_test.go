@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/ringkit/ringkit/internal/check"
 )
 
 // parrot says the same to every request, without memory.
@@ -50,9 +52,9 @@ func TestAllocations(t *testing.T) {
 			most float64
 			ask  func() error
 		}{
-			{"RoundTrip", 10, func() error { return read(tr.RoundTrip(req)) }},
-			{"Do", 11, func() error { return read(c.Do(req)) }},
-			{"Call", 12, func() error {
+			{"RoundTrip", 5, func() error { return read(tr.RoundTrip(req)) }},
+			{"Do", 6, func() error { return read(c.Do(req)) }},
+			{"Call", 7, func() error {
 				c.Call(req, func(resp *http.Response, err error) { got <- read(resp, err) })
 				return <-got
 			}},
@@ -63,6 +65,9 @@ func TestAllocations(t *testing.T) {
 				}
 			})
 			t.Logf("%s: %v allocations", test.name, n)
+			if check.Enabled {
+				test.most += 3 // pools forget now and then
+			}
 			if n > test.most {
 				t.Errorf("%s: %v allocations, want %v at most", test.name, n, test.most)
 			}

@@ -64,6 +64,7 @@ type exchange struct {
 	discards  bool // nobody reads the body
 	discarded int
 	response  http.Response
+	values    [4]string // of its header, if there are not more
 	body      body
 	trailer   http.Header
 }

@@ -211,7 +211,7 @@ func tunnelled(r *http1.Response, p *url.URL, behind int) error {
 	switch code := r.StatusCode(); {
 	case code < 200 || code > 299:
 		e := &ProxyError{Proxy: p.Redacted(), StatusCode: code, Status: statusLine(code, r.Reason()), Header: http.Header{}}
-		fields(r, e.Header)
+		fields(r, e.Header, nil)
 		return e
 	case behind > 0:
 		return errors.New("something came through the tunnel that was not asked for")

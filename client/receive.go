@@ -109,7 +109,7 @@ func (l *link) interim(ex *exchange) {
 		if t.Got1xxResponse != nil {
 			h := http.Header{}
 			r.Rebase(bytes.Clone(r.Head()))
-			fields(r, h)
+			fields(r, h, nil)
 			if err := t.Got1xxResponse(status, textproto.MIMEHeader(h)); err != nil {
 				l.fail(opHead, err)
 				return
@@ -125,7 +125,8 @@ func (l *link) interim(ex *exchange) {
 // begin handles the head of the response, and reports whether to go on reading.
 func (l *link) begin(ex *exchange, head []byte) (more bool) {
 	r := &l.r.resp
-	r.Rebase(bytes.Clone(head)) // the strings of the response are made of this
+	mem := ex.keep(r, head)
+	r.Rebase(mem) // the strings of the response are made of this
 	if r.LeavesHTTP() {
 		l.upgrade(ex)
 		return false
@@ -146,13 +147,30 @@ func (l *link) begin(ex *exchange, head []byte) (more bool) {
 			t.WroteRequest(httptrace.WroteRequestInfo{})
 		}
 	}
-	if n := r.ContentLength(); n > 0 {
+	if n := r.ContentLength(); n > 0 && ex.body.buf == nil {
 		ex.body.buf = make([]byte, 0, min(n, 4<<10))
 	}
 	if l.r.body.Done() {
 		l.endOfBody(ex)
 	}
 	return true
+}
+
+// sharedBody is up to what length a body is kept in the memory of its head, which lasts as
+// long as any string of that.
+const sharedBody = 512
+
+// keep returns a copy of a head. Room for a short body is made together with it.
+func (ex *exchange) keep(r *http1.Response, head []byte) []byte {
+	n := r.ContentLength()
+	if n <= 0 || n > sharedBody || r.LeavesHTTP() {
+		return bytes.Clone(head)
+	}
+	end := len(head)
+	mem := make([]byte, end+int(n))
+	copy(mem, head)
+	ex.body.buf = mem[end:end:len(mem)]
+	return mem[:end:end]
 }
 
 // readBody reads the next part of a body.
@@ -263,7 +281,7 @@ func decodeResponse(resp *http.Response, limit int64) error {
 func (l *link) respond(ex *exchange) {
 	r := &l.r.resp
 	resp := &ex.response
-	headOf(r, resp)
+	headOf(r, resp, ex.values[:])
 	resp.Request, resp.TLS = ex.req, l.tlsState
 	resp.ContentLength = r.ContentLength()
 	switch r.Framing() {
@@ -287,8 +305,8 @@ func (l *link) respond(ex *exchange) {
 	}
 }
 
-// headOf gives resp the status, version and fields of a head.
-func headOf(r *http1.Response, resp *http.Response) {
+// headOf gives resp the status, version and fields of a head; see fields.
+func headOf(r *http1.Response, resp *http.Response, values []string) {
 	status := r.StatusCode()
 	resp.StatusCode, resp.Status = status, statusLine(status, r.Reason())
 	resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/1.1", 1, 1
@@ -296,7 +314,7 @@ func headOf(r *http1.Response, resp *http.Response) {
 		resp.Proto, resp.ProtoMinor = "HTTP/1.0", 0
 	}
 	resp.Header = make(http.Header, r.NumFields())
-	fields(r, resp.Header)
+	fields(r, resp.Header, values)
 }
 
 var chunkedCoding = []string{"chunked"}
@@ -324,10 +342,13 @@ func statusLine(code int, reason []byte) string {
 }
 
 // fields puts the fields of a head into a header. The strings share the memory of the
-// head, which is not used for anything else.
-func fields(r *http1.Response, h http.Header) {
+// head, which is not used for anything else. The lists of the header are made of values if
+// these are enough.
+func fields(r *http1.Response, h http.Header, values []string) {
 	n := r.NumFields()
-	values := make([]string, n)
+	if n > len(values) {
+		values = make([]string, n)
+	}
 	for i := range n {
 		name, value := r.Field(i)
 		key := http1.CanonicalName(name)

@@ -106,7 +106,7 @@ func (ws *WebSocket) Response() *http.Response {
 	if _, err := r.Parse(ws.head, &ws.w.t.limits); err != nil {
 		panic(err) // it was parsed before
 	}
-	headOf(&r, resp)
+	headOf(&r, resp, nil)
 	return resp
 }
 

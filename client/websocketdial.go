@@ -199,7 +199,7 @@ func (d *wsDial) check(resp *http.Response) (protocol string, err error) {
 // takes makes the WebSocket when the server has switched, on the loop.
 func (d *wsDial) takes(l *link, ex *exchange) error {
 	resp := &http.Response{Body: http.NoBody, Request: ex.req, TLS: l.tlsState}
-	headOf(&l.r.resp, resp)
+	headOf(&l.r.resp, resp, nil)
 	protocol, err := d.check(resp)
 	if err != nil {
 		return &HandshakeError{Response: resp, Err: err}
