@@ -29,16 +29,15 @@ func Request(route string) []byte {
 // ParseResponse checks the response at the start of data and returns its length,
 // or 0 while it is incomplete. Anything but 200 with Body is an error.
 func ParseResponse(data []byte) (int, error) {
-	size, slow, err := ParseMixed(data)
+	size, slow, err := parse(data)
 	if slow {
 		return 0, fmt.Errorf("body %q", SlowBody)
 	}
 	return size, err
 }
 
-// ParseMixed is ParseResponse for a load in which some requests are slow, which
-// SlowBody says.
-func ParseMixed(data []byte) (size int, slow bool, err error) {
+// parse is ParseResponse for an answer that may have taken longer, as SlowBody says.
+func parse(data []byte) (size int, slow bool, err error) {
 	end := bytes.Index(data, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(data) > maxHead {
@@ -76,13 +75,19 @@ func ParseMixed(data []byte) (size int, slow bool, err error) {
 	if len(rest) < len(Body) {
 		return 0, false, nil
 	}
-	size = end + 4 + len(Body)
-	switch body := rest[:len(Body)]; string(body) {
-	case Body:
-		return size, false, nil
-	case SlowBody:
-		return size, true, nil
-	default:
-		return 0, false, fmt.Errorf("body %q", body)
+	if slow, err = IsSlow(rest[:len(Body)]); err != nil {
+		return 0, false, err
 	}
+	return end + 4 + len(Body), slow, nil
+}
+
+// IsSlow reports whether a body is SlowBody, and not Body. Any other is an error.
+func IsSlow(body []byte) (bool, error) {
+	switch string(body) {
+	case Body:
+		return false, nil
+	case SlowBody:
+		return true, nil
+	}
+	return false, fmt.Errorf("body %q", body)
 }

@@ -21,15 +21,15 @@ func TestParseResponse(t *testing.T) {
 	}
 }
 
-func TestParseMixed(t *testing.T) {
-	if n, slow, err := ParseMixed([]byte(good)); n != len(good) || slow || err != nil {
+func TestIsSlow(t *testing.T) {
+	if n, slow, err := parse([]byte(good)); n != len(good) || slow || err != nil {
 		t.Errorf("fast: got %d, %v, %v", n, slow, err)
 	}
 	late := strings.Replace(good, Body, SlowBody, 1)
-	if n, slow, err := ParseMixed([]byte(late)); n != len(late) || !slow || err != nil {
+	if n, slow, err := parse([]byte(late)); n != len(late) || !slow || err != nil {
 		t.Errorf("slow: got %d, %v, %v", n, slow, err)
 	}
-	if _, slow, err := ParseMixed([]byte(late[:len(late)-1])); slow || err != nil {
+	if _, slow, err := parse([]byte(late[:len(late)-1])); slow || err != nil {
 		t.Errorf("incomplete: got %v, %v", slow, err)
 	}
 }

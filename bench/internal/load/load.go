@@ -1,15 +1,19 @@
 // Package load is a load generator for requests of which some take longer than
 // others: unlike wrk it tells the latencies of the two kinds apart. It is a closed
-// loop: each connection sends its next request when the last is answered.
+// loop on this project's client: each connection sends its next request when the last is
+// answered.
 package load
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	ringkit "github.com/ringkit/ringkit/client"
 
 	"github.com/ringkit/ringkit/bench/internal/client"
 )
@@ -83,27 +87,34 @@ func (c Config) check() error {
 	return nil
 }
 
-// generator turns a few connections on one thread.
+// generator has a slot for each connection.
 type generator struct {
 	Config
-	rng           *rand.Rand
-	poll          int // epoll descriptor
-	conns         []connection
-	request, slow []byte
-	start         time.Time
-	waiting       int64 // requests without an answer
-	answered      int64
-	histograms    [2]histogram // of fast and slow requests
+	client *ringkit.Client
+	slots  []*slot
+	start  time.Time
+	failed chan error    // gets the first failure
+	rest   chan struct{} // closed when nothing is sent any more and all is answered
+
+	mu         sync.Mutex
+	rng        *rand.Rand
+	over       bool  // nothing counts any more
+	waiting    int64 // requests without an answer
+	answered   int64
+	histograms [2]histogram // of fast and slow requests
 }
 
-// connection has one request in flight or none.
-type connection struct {
-	socket  client.Socket
+// slot has one request in flight or none.
+type slot struct {
+	g       *generator
+	fast    *http.Request
+	slow    *http.Request // nil if the server decides
+	call    func(*http.Response, error)
+	opened  func(error)   // told of the first answer, which does not count
 	sent    time.Duration // since the start
 	waiting bool
-	slow    bool // it was sent to the slow route
-	have    int
-	input   [1024]byte
+	isSlow  bool // it was sent to the slow route
+	input   [2 * len(client.Body)]byte
 }
 
 // Run does what c says. An answer that is wrong, or a connection that ends, is an
@@ -112,66 +123,80 @@ func Run(c Config) (Result, error) {
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
+	t := &ringkit.Transport{Loops: 1, MaxConnsPerHost: c.Connections, MaxIdleConns: c.Connections, MaxIdleConnsPerHost: c.Connections,
+		MaxQueued: c.Connections, DisableCompression: true}
+	defer t.Close()
 	g := &generator{
-		Config:  c,
-		rng:     rand.New(rand.NewPCG(c.Seed, 0)),
-		request: client.Request(c.Path),
-		slow:    client.Request(c.Slow),
-		conns:   make([]connection, 0, c.Connections),
+		Config: c,
+		client: &ringkit.Client{Transport: t},
+		rng:    rand.New(rand.NewPCG(c.Seed, 0)),
+		failed: make(chan error, 1),
+		rest:   make(chan struct{}),
 	}
-	defer g.close()
 	if err := g.connect(); err != nil {
 		return Result{}, err
 	}
-	return g.run()
+	result, err := g.run()
+	if n := t.Stats().Repeated; n > 0 && err == nil {
+		err = fmt.Errorf("the server has ended %d connections", n)
+	}
+	return result, err
 }
 
-func (g *generator) connect() (err error) {
-	if g.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fmt.Errorf("epoll: %w", err)
-	}
-	for i := range g.Connections {
-		socket, err := client.DialSocket(g.Port)
-		if err != nil {
+// connectTime is what opening all connections may take.
+const connectTime = 20 * time.Second
+
+// connect has each slot send a fast request, so that connecting is not measured.
+func (g *generator) connect() error {
+	outcomes := make(chan error, g.Connections)
+	for range g.Connections {
+		s := &slot{g: g, opened: func(err error) { outcomes <- err }}
+		s.call = s.answer
+		var err error
+		if s.fast, err = g.request(g.Path); err != nil {
 			return err
 		}
-		g.conns = append(g.conns, connection{socket: socket})
-		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
-		err = errors.Join(
-			unix.SetNonblock(int(socket), true),
-			unix.SetsockoptInt(int(socket), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-			unix.EpollCtl(g.poll, unix.EPOLL_CTL_ADD, int(socket), &event),
-		)
-		if err != nil {
-			return fmt.Errorf("connection %d: %w", i+1, err)
+		if g.Slow != "" {
+			if s.slow, err = g.request(g.Slow); err != nil {
+				return err
+			}
+		}
+		g.slots = append(g.slots, s)
+		g.client.Call(s.fast, s.call)
+	}
+	timer := time.NewTimer(connectTime)
+	defer timer.Stop()
+	for range g.slots {
+		select {
+		case err := <-outcomes:
+			if err != nil {
+				return err
+			}
+		case <-timer.C:
+			return errors.New("connections take too long")
 		}
 	}
 	return nil
 }
 
-func (g *generator) close() {
-	for i := range g.conns {
-		g.conns[i].socket.Close()
-	}
-	if g.poll > 0 {
-		unix.Close(g.poll)
-	}
+func (g *generator) request(path string) (*http.Request, error) {
+	return http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", g.Port, path), nil)
 }
 
 func (g *generator) run() (Result, error) {
-	g.start = time.Now()
-	for i := range g.conns {
-		if err := g.send(&g.conns[i]); err != nil {
-			return Result{}, err
-		}
-	}
-	if err := g.turn(g.Duration, true); err != nil {
+	g.begin()
+	if err := g.wait(time.NewTimer(g.Duration).C); err != nil {
 		return Result{}, err
 	}
+	g.mu.Lock()
 	result := Result{Elapsed: time.Since(g.start), Answered: g.answered}
-	if err := g.turn(g.Duration+drainTime, false); err != nil {
+	g.mu.Unlock()
+	if err := g.wait(time.NewTimer(drainTime).C); err != nil {
 		return Result{}, err
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
 	g.countWaiting()
 	result.Fast = g.histograms[0].latencies()
 	result.Slow = g.histograms[1].latencies()
@@ -179,68 +204,107 @@ func (g *generator) run() (Result, error) {
 	return result, nil
 }
 
-// turn handles answers until that time since the start, or until none are waited
-// for, and lets each be followed by the next request if more is true.
-func (g *generator) turn(until time.Duration, more bool) error {
-	events := make([]unix.EpollEvent, 128)
-	for g.waiting > 0 {
-		left := until - time.Since(g.start)
-		if left <= 0 {
-			return nil
-		}
-		n, err := unix.EpollWait(g.poll, events, int(left.Milliseconds())+1)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("epoll: %w", err)
-		}
-		for _, event := range events[:n] {
-			if err := g.ready(&g.conns[event.Fd], more); err != nil {
-				return err
-			}
-		}
+// begin has all slots send.
+func (g *generator) begin() {
+	g.mu.Lock()
+	g.start = time.Now()
+	requests := make([]*http.Request, len(g.slots))
+	for i, s := range g.slots {
+		s.opened = nil
+		requests[i] = s.next()
 	}
-	return nil
+	g.mu.Unlock()
+	for i, s := range g.slots {
+		g.client.Call(requests[i], s.call)
+	}
 }
 
-// ready reads what has come, and sends the next request if the answer is complete.
-func (g *generator) ready(c *connection, more bool) error {
-	n, err := unix.Read(int(c.socket), c.input[c.have:])
-	switch {
-	case err == unix.EINTR || err == unix.EAGAIN:
-		return nil
-	case err != nil:
-		return fmt.Errorf("read: %w", err)
-	case n == 0:
-		return errors.New("the server has ended a connection, or its answer is too long")
-	case !c.waiting:
-		return fmt.Errorf("an answer without a request: %q", c.input[:n])
+// wait waits until then, or until nothing is sent any more and all is answered.
+func (g *generator) wait(until <-chan time.Time) error {
+	select {
+	case err := <-g.failed:
+		return err
+	case <-g.rest:
+	case <-until:
 	}
-	c.have += n
-	size, slow, err := client.ParseMixed(c.input[:c.have])
-	switch {
-	case err != nil:
-		return fmt.Errorf("wrong response: %w", err)
-	case size == 0:
-		return nil
-	case size != c.have:
-		return fmt.Errorf("%d bytes after the response", c.have-size)
-	case g.Slow != "" && slow != c.slow:
-		return fmt.Errorf("the answer to a request for the slow route (%v) says it was slow: %v", c.slow, slow)
-	}
-	g.count(c, slow)
-	if !more {
+	select {
+	case err := <-g.failed:
+		return err
+	default:
 		return nil
 	}
-	return g.send(c)
 }
 
-func (g *generator) count(c *connection, slow bool) {
-	c.waiting, c.have = false, 0
+// next returns the next request of a slot; mu is held.
+func (s *slot) next() *http.Request {
+	g := s.g
+	s.isSlow = g.Share > 0 && g.rng.Float64() < g.Share
+	s.waiting, s.sent = true, time.Since(g.start)
+	g.waiting++
+	if s.isSlow {
+		return s.slow
+	}
+	return s.fast
+}
+
+// answer takes an answer, and sends the next request if it is not too late.
+func (s *slot) answer(resp *http.Response, err error) {
+	slow, err := s.read(resp, err)
+	if s.opened != nil {
+		s.opened(err)
+		return
+	}
+	if next := s.count(slow, err); next != nil {
+		s.g.client.Call(next, s.call)
+	}
+}
+
+// read reads an answer, and reports whether it says that it was slow.
+func (s *slot) read(resp *http.Response, err error) (slow bool, _ error) {
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("wrong response: status %d", resp.StatusCode)
+	}
+	n, err := io.ReadFull(resp.Body, s.input[:])
+	if err != io.ErrUnexpectedEOF {
+		return false, fmt.Errorf("wrong response: body %q: %w", s.input[:n], err)
+	}
+	return client.IsSlow(s.input[:n])
+}
+
+// count counts an answer and returns the next request, if there is to be one.
+func (s *slot) count(slow bool, err error) *http.Request {
+	g := s.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return nil
+	}
+	if err == nil && g.Slow != "" && slow != s.isSlow {
+		err = fmt.Errorf("the answer to a request for the slow route (%v) says it was slow: %v", s.isSlow, slow)
+	}
+	if err != nil {
+		select {
+		case g.failed <- err:
+		default:
+		}
+		return nil
+	}
+	s.waiting = false
 	g.waiting--
 	g.answered++
-	g.of(slow).add(time.Since(g.start) - c.sent)
+	now := time.Since(g.start)
+	g.of(slow).add(now - s.sent)
+	if now < g.Duration {
+		return s.next()
+	}
+	if g.waiting == 0 {
+		close(g.rest)
+	}
+	return nil
 }
 
 func (g *generator) of(slow bool) *histogram {
@@ -255,24 +319,10 @@ func (g *generator) of(slow bool) *histogram {
 // would look better the longer it stalls.
 func (g *generator) countWaiting() {
 	now := time.Since(g.start)
-	for i := range g.conns {
-		if c := &g.conns[i]; c.waiting && g.Slow != "" {
-			h := g.of(c.slow)
-			h.max = max(h.max, now-c.sent)
+	for _, s := range g.slots {
+		if s.waiting && g.Slow != "" {
+			h := g.of(s.isSlow)
+			h.max = max(h.max, now-s.sent)
 		}
 	}
-}
-
-func (g *generator) send(c *connection) error {
-	request := g.request
-	if c.slow = g.Share > 0 && g.rng.Float64() < g.Share; c.slow {
-		request = g.slow
-	}
-	c.waiting, c.sent = true, time.Since(g.start)
-	g.waiting++
-	// It is short, and the last one has been answered: there is room for it.
-	if n, err := unix.Write(int(c.socket), request); err != nil || n < len(request) {
-		return fmt.Errorf("write: %d of %d bytes: %w", n, len(request), err)
-	}
-	return nil
 }

@@ -131,10 +131,10 @@ func TestRunCountsTheUnanswered(t *testing.T) {
 
 func TestRunNoticesWrongAnswers(t *testing.T) {
 	for want, h := range map[string]http.HandlerFunc{
-		"status line":  func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
-		"ended":        func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
-		"says it was":  func(w http.ResponseWriter, r *http.Request) { answer(w, client.Body) },
-		"body \"Wrong": func(w http.ResponseWriter, r *http.Request) { answer(w, "Wrong, World!") },
+		"status 404":            func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+		"closed the connection": func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+		"says it was":           func(w http.ResponseWriter, r *http.Request) { answer(w, client.Body) },
+		"body \"Wrong":          func(w http.ResponseWriter, r *http.Request) { answer(w, "Wrong, World!") },
 	} {
 		c := serve(t, h)
 		c.Slow, c.Share = "/slow", 1
