@@ -134,11 +134,6 @@ func (c *comparison) buildSubjects(ctx context.Context) (subjects []subject.Subj
 
 // job makes a scenario ready.
 func (c *comparison) job(ctx context.Context, sc scenario, subjects []subject.Subject) (*job, error) {
-	if sc.usesWrk() {
-		if _, err := subject.Installed("wrk"); err != nil {
-			return nil, err
-		}
-	}
 	j := &job{scenario: sc}
 	for _, s := range subjects {
 		if c.includes(sc, s) {
@@ -216,6 +211,9 @@ func (c *comparison) newLoad(ctx context.Context, sc scenario, at place) (loadFu
 			return mixLoad{program, at.loadCPU, sc.mix, connections, base, d}.measure(ctx, srv, route)
 		}, nil
 	}
+	if c.generator == generatorOwn {
+		return c.newOwnLoad(ctx, sc, at)
+	}
 	script, err := sc.script(c.dir)
 	if err != nil {
 		return nil, err
@@ -233,7 +231,7 @@ func (c *comparison) newLoad(ctx context.Context, sc scenario, at place) (loadFu
 	}, nil
 }
 
-// checkedURL returns what wrk asks for, after it has been asked for and found right.
+// checkedURL returns what is asked for, after it has been asked for and found right.
 func (s scenario) checkedURL(srv *server.Server, route string) (string, error) {
 	switch {
 	case s.tls:

@@ -100,18 +100,27 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// Without wrk, what needs it is left out, and all else is measured.
+// Without wrk the requests are those of bench/load.
 func TestWithoutTools(t *testing.T) {
+	builder, err := subject.NewBuilder(t.Context(), t.TempDir(), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("PATH", t.TempDir())
 	absent := lookForTools()
 	if len(absent) == 0 || absent[0].program != "wrk" {
 		t.Fatalf("absent: %v", absent)
 	}
-	c := &comparison{options: options{subjects: []string{subject.Ringkit}}, progress: io.Discard, report: new(report.Report)}
-	for name, want := range map[string]bool{"plain": false, "tls": false, "idle-http": true} {
-		if _, err := c.job(t.Context(), findScenario(t, name), nil); (err == nil) != want {
-			t.Errorf("%s: %v", name, err)
-		}
+	generator, err := chooseGenerator("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &comparison{options: options{subjects: []string{subject.Ringkit}, generator: generator}, builder: builder, progress: io.Discard, report: new(report.Report)}
+	if _, err := c.job(t.Context(), findScenario(t, "plain"), nil); err == nil || !strings.Contains(err.Error(), "go") {
+		t.Errorf("without Go there is no load: %v", err)
+	}
+	if _, err := c.job(t.Context(), findScenario(t, "idle-http"), nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -126,7 +135,11 @@ func TestPeersAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &comparison{options: options{serverCPU: -1, loadCPU: -1, connections: 2}, dir: dir, progress: io.Discard,
+	generator, err := chooseGenerator("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &comparison{options: options{serverCPU: -1, loadCPU: -1, connections: 2, generator: generator}, dir: dir, progress: io.Discard,
 		builder: builder, report: new(report.Report), plan: plan{duration: 100 * time.Millisecond}}
 	for _, name := range []string{"plain", "json", "post1k", "post1m", "static", "tls"} {
 		sc := findScenario(t, name)

@@ -25,6 +25,7 @@ type options struct {
 	serverCPU   int
 	loadCPU     int
 	goMaxProcs  int
+	generator   string // of requests that all take the same
 	out         string // directory of the report, "" for one named after the time
 }
 
@@ -65,8 +66,9 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		return nil
 	})
 	flags.IntVar(&o.serverCPU, "server-cpu", 0, "`processor` the servers are pinned to, -1 for any (default 0)")
-	flags.IntVar(&o.loadCPU, "load-cpu", 1, "`processor` wrk is pinned to, -1 for any")
+	flags.IntVar(&o.loadCPU, "load-cpu", 1, "`processor` the load is pinned to, -1 for any")
 	flags.IntVar(&o.goMaxProcs, "gomaxprocs", 0, "`number` of GOMAXPROCS for the Go servers; by default Go chooses for the processors it finds")
+	flags.StringVar(&o.generator, "generator", "", "`program` that sends requests which all take the same: wrk, or own, which is ./load (default wrk if it is installed)")
 	flags.StringVar(&o.out, "o", "", "`directory` for report.html, report.md and results.json (default results/ and the time)")
 	flags.BoolVar(&o.quick, "quick", false, "a budget of "+quickBudget.String()+", fewer subjects and connections, without "+scenarioNames(otherScenarios(true))+": to try things out, too short to quote")
 	about := overview + "\nSubjects:\n" + subject.Describe()
@@ -80,6 +82,9 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	var err error
 	if o.scenarios, err = findScenarios(splitList(*scenarioList), o.quick); err != nil {
 		return options{}, usageError{err}
+	}
+	if o.generator, err = chooseGenerator(o.generator); err != nil {
+		return options{}, err
 	}
 	o.named = wasSet(flags, "subjects")
 	o.subjects = splitList(*subjectList)
@@ -115,7 +120,7 @@ type place struct {
 	serverCPU, loadCPU int
 	goMaxProcs         int // 0 leaves the choice to the Go runtime
 	loops              int // of ringkit's server
-	threads            int // of wrk
+	threads            int // of the load
 }
 
 // place returns the place of a scenario: one processor for the server and another

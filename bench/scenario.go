@@ -108,7 +108,7 @@ var scenarios = []scenario{
 // mixed reports whether some requests take longer than others.
 func (s scenario) mixed() bool { return s.mix.share > 0 }
 
-// usesWrk reports whether the load comes from wrk.
+// usesWrk reports whether the load comes from wrk, or from what is chosen instead.
 func (s scenario) usesWrk() bool {
 	return !s.mixed() && !s.isSockets() && !s.isClients() && !s.isIdle()
 }

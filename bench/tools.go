@@ -22,7 +22,7 @@ type tool struct {
 }
 
 var tools = []tool{
-	{"wrk", "wrk", "scenarios with plain requests, bodies, files or TLS"},
+	{"wrk", "wrk", "requests by wrk; ./load sends them instead"},
 	{"gcc", "gcc libc6-dev", "floors in C"},
 	{"/usr/include/linux/io_uring.h", "linux-libc-dev", "floor on io_uring"},
 	{"nginx", "nginx", "rows for nginx"},

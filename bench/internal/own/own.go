@@ -22,6 +22,7 @@ type Load struct {
 	Close       bool // each request asks for the end of its connection
 	Size        int  // bytes of a message, or of the body of a POST
 	Room        bool // one WebSocket sends, and all get it
+	Loops       int  // 0 for one
 	WarmUp      time.Duration
 	Duration    time.Duration
 	CPU         int // processor to run on, or proc.AnyCPU
@@ -82,7 +83,7 @@ func (l Load) args() []string {
 		"-p", strconv.Itoa(max(1, l.Pipeline)),
 		"-warm-up", l.WarmUp.String(),
 		"-d", l.Duration.String(),
-		"-loops", "1",
+		"-loops", strconv.Itoa(max(1, l.Loops)),
 		"-insecure", // the certificates of the servers are their own
 	}
 	if l.Close {
