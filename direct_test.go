@@ -2,6 +2,7 @@ package ringkit
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/ringkit/ringkit/internal/ring"
 	"github.com/ringkit/ringkit/internal/ringtest"
 	"github.com/ringkit/ringkit/uring"
+	"github.com/ringkit/ringkit/wsock"
 )
 
 // direct is the engine whose connections have no descriptors. The test is skipped where
@@ -34,6 +36,17 @@ func direct(t *testing.T) engine {
 	}
 	r.Close(0)
 	return e
+}
+
+// tableOf makes rings with a table of n files.
+func tableOf(n int) func() (conn.Ring, error) {
+	return func() (conn.Ring, error) {
+		r, err := uring.New(uring.Config{})
+		if err != nil {
+			return nil, err
+		}
+		return r, r.OpenFiles(n)
+	}
 }
 
 // expectDirect waits until so many connections of a server have no descriptor.
@@ -168,13 +181,7 @@ func TestDirectBeyondTheLimit(t *testing.T) {
 func TestDirectTableIsFull(t *testing.T) {
 	direct(t)
 	expectNoLeaks(t)
-	s := serve(t, engine{newRing: func() (conn.Ring, error) {
-		r, err := uring.New(uring.Config{})
-		if err != nil {
-			return nil, err
-		}
-		return r, r.OpenFiles(3)
-	}}, &Server{Loops: 1, Handler: HandlerFunc(helloNative)})
+	s := serve(t, engine{newRing: tableOf(3)}, &Server{Loops: 1, Handler: HandlerFunc(helloNative)})
 	for round := range 3 {
 		var peers []*peer
 		for range 5 {
@@ -261,7 +268,9 @@ func TestDirectFile(t *testing.T) {
 		http.ServeContent(w, r, name, time.Time{}, io.NewSectionReader(f, 0, int64(len(content))))
 	})})
 	files := serve(t, e, &Server{Loops: 1, Handler: http.FileServer(http.Dir(filepath.Dir(name)))})
-	for _, site := range []*site{s, files} {
+	full := serve(t, engine{newRing: tableOf(1)}, &Server{Loops: 1, Handler: files.Handler})
+	full.dial().get("/file")
+	for _, site := range []*site{s, files, full} {
 		p := site.dial()
 		for range 3 {
 			if a := p.get("/file"); a.status != 200 || a.body != content {
@@ -269,6 +278,9 @@ func TestDirectFile(t *testing.T) {
 			}
 			site.expectDirect(1)
 		}
+	}
+	if n := full.Stats().FilesFull; n != 1 {
+		t.Errorf("%d connections found no place, want 1", n)
 	}
 	p := s.dial()
 	s.expectDirect(2)
@@ -278,6 +290,57 @@ func TestDirectFile(t *testing.T) {
 	}
 	for _, fd := range fillers {
 		syscall.Close(fd)
+	}
+}
+
+// TLS and WebSockets need no descriptors, what the kernel seals does.
+func TestDirectOverTLS(t *testing.T) {
+	e := direct(t)
+	e.secure = true
+	for _, kernel := range []bool{false, true} {
+		t.Run(fmt.Sprintf("kernel %v", kernel), func(t *testing.T) {
+			if err := KernelTLS(); kernel && err != nil {
+				t.Skip(err)
+			}
+			expectNoLeaks(t)
+			e.kernel = kernel
+			s := serve(t, e, &Server{Loops: 1, Handler: HandlerFunc(func(x *Exchange) {
+				if x.Path() == "/ws" {
+					x.OpenChannel(Events{Message: func(ch *Channel, m wsock.Message) { ch.Send(m) }})
+					return
+				}
+				helloNative(x)
+			})})
+			want := 2
+			if kernel {
+				want = 0
+			}
+			p, ws := s.dial(), s.dial()
+			if a := p.get("/"); a.body != "Hello, World!" {
+				t.Errorf("answered with %q", a.body)
+			}
+			ws.send("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+			line, err := ws.r.ReadString('\n')
+			if !strings.Contains(line, "101") {
+				t.Fatalf("%q, %v", line, err)
+			}
+			for line != "\r\n" && err == nil {
+				line, err = ws.r.ReadString('\n')
+			}
+			ws.send("\x81\x82\x00\x00\x00\x00hi") // masked with zeros
+			got := make([]byte, 4)
+			if _, err := io.ReadFull(ws.r, got); err != nil || string(got) != "\x81\x02hi" {
+				t.Errorf("%q, %v", got, err)
+			}
+			s.expectDirect(want)
+			p.Close()
+			ws.Close()
+			s.expectDirect(0)
+			if n := s.Stats().KernelTLS; (n == 2) != kernel {
+				t.Errorf("%d connections are sealed by the kernel", n)
+			}
+		})
 	}
 }
 

@@ -104,6 +104,9 @@ func (l *Loop) Adopt(fd int, p Protocol) {
 		c.stop(l.broken)
 	}
 	c.goDirect()
+	if l.files != nil && c.slot >= l.table.files {
+		l.count.FilesFull++
+	}
 	c.receive()
 }
 

@@ -57,7 +57,6 @@ func (c *Conn) goDirect() {
 		return
 	}
 	if c.slot >= l.table.files {
-		l.count.FilesFull++
 		return
 	}
 	e := l.table.endsOf(c.slot)
