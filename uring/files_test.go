@@ -250,7 +250,7 @@ func TestFilesShutdown(t *testing.T) {
 		r.Expect(recv, errno(unix.ECANCELED))
 		r.CloseFD(direct)
 
-		fd, peer = accepted(t, unix.AF_INET)
+		fd, _ = accepted(t, unix.AF_INET)
 		direct = r.Register(fd, 1)
 		r.Recv(recv, direct)
 		r.Send(send, direct, data)
