@@ -38,10 +38,11 @@ const (
 
 // system is what the limits of this machine and of this process are.
 type system struct {
-	noFile     int // hard limit of descriptors of a process
-	nrOpen     int // up to where it may be raised, by those who may
-	fileMax    int // of open files on the whole system
-	files      int // that are open
+	settings   string // directory of the system-wide ones
+	noFile     int    // hard limit of descriptors of a process
+	nrOpen     int    // up to where it may be raised, by those who may
+	fileMax    int    // of open files on the whole system
+	files      int    // that are open
 	beyondMax  bool
 	ports      int // for outgoing connections
 	backlog    int // the most connections that wait to be accepted

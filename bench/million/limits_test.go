@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,34 @@ func TestDirectBeyondDescriptors(t *testing.T) {
 	o.files = filesDirect
 	if _, err := s.plan(o); err == nil || !strings.Contains(err.Error(), "no io_uring") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestRaise(t *testing.T) {
+	s := roomy()
+	s.settings = t.TempDir()
+	s.nrOpen, s.fileMax, s.trackMax = 1<<20, 1<<20, 0 // and netfilter is not there
+	file := filepath.Join(s.settings, "fs/file-max")
+	for _, path := range []string{file, filepath.Join(s.settings, "fs/nr_open")} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("1048576\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := s.raiseSystem(1_000_000)
+	if len(done) != 1 || s.fileMax < 2_000_000 || s.nrOpen != 1<<20 {
+		t.Fatalf("%v, %+v", done, s)
+	}
+	if text, err := os.ReadFile(file); string(text) != strconv.Itoa(s.fileMax) {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := done[0].putBack(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); string(text) != "1048576" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

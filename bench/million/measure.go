@@ -90,12 +90,18 @@ func (o *options) protocol() string {
 	return "HTTP keep-alive"
 }
 
+// fewAtATime is how many connections opened at a time are worth a word.
+const fewAtATime = 64
+
 // makePlan finds out how many connections can be held, and says what stops more.
 func (t *trial) makePlan() (err error) {
 	if t.plan, err = t.system.plan(t.options); err != nil {
 		return err
 	}
 	t.result.Limits = t.plan.limits
+	if w := t.system.window(); w < fewAtATime {
+		t.say("connections are opened %d at a time, since no more than %d may wait to be accepted (net.core.somaxconn)", w, t.system.backlog)
+	}
 	if len(t.plan.limits) == 0 {
 		return nil
 	}

@@ -20,20 +20,20 @@ import (
 
 // readSystem finds out what the limits are.
 func readSystem() (*system, error) {
-	s := new(system)
+	s := &system{settings: "/proc/sys"}
 	var noFile unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &noFile); err != nil {
 		return nil, fmt.Errorf("descriptor limit: %w", err)
 	}
 	s.noFile = int(min(noFile.Max, 1<<30))
-	files, err := sysctls("fs/file-nr", 3)
+	files, err := s.sysctls("fs/file-nr", 3)
 	s.files = files[0]
 	err = errors.Join(err,
-		sysctl("fs/nr_open", &s.nrOpen),
-		sysctl("fs/file-max", &s.fileMax),
-		sysctl("net/core/somaxconn", &s.backlog),
+		s.sysctl("fs/nr_open", &s.nrOpen),
+		s.sysctl("fs/file-max", &s.fileMax),
+		s.sysctl("net/core/somaxconn", &s.backlog),
 	)
-	ports, portErr := sysctls("net/ipv4/ip_local_port_range", 2)
+	ports, portErr := s.sysctls("net/ipv4/ip_local_port_range", 2)
 	if s.ports = ports[1] - ports[0] + 1; err != nil || portErr != nil {
 		return nil, fmt.Errorf("limits: %w", cmp.Or(err, portErr))
 	}
@@ -58,12 +58,10 @@ func readSystem() (*system, error) {
 	return s, nil
 }
 
-const sysctlDir = "/proc/sys"
-
 // sysctls reads a setting of n numbers; there are n, whatever goes wrong.
-func sysctls(name string, n int) ([]int, error) {
+func (s *system) sysctls(name string, n int) ([]int, error) {
 	values := make([]int, n)
-	data, err := os.ReadFile(filepath.Join(sysctlDir, name))
+	data, err := os.ReadFile(filepath.Join(s.settings, name))
 	if err != nil {
 		return values, err
 	}
@@ -81,8 +79,8 @@ func sysctls(name string, n int) ([]int, error) {
 	return values, nil
 }
 
-func sysctl(name string, value *int) error {
-	values, err := sysctls(name, 1)
+func (s *system) sysctl(name string, value *int) error {
+	values, err := s.sysctls(name, 1)
 	*value = values[0]
 	return err
 }
@@ -103,7 +101,7 @@ func capable(which int) bool {
 func (s *system) readTracking() error {
 	const count, most = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
 	var before, during int
-	if err := sysctl(count, &before); errors.Is(err, os.ErrNotExist) {
+	if err := s.sysctl(count, &before); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -117,8 +115,8 @@ func (s *system) readTracking() error {
 	}
 	defer c.Close()
 	s.tracking = before
-	s.tracked = sysctl(count, &during) == nil && during > before
-	return sysctl(most, &s.trackMax)
+	s.tracked = s.sysctl(count, &during) == nil && during > before
+	return s.sysctl(most, &s.trackMax)
 }
 
 // groupMemory returns how much memory this process's control group, and those around it,
@@ -169,7 +167,7 @@ func (s *system) raiseNoFile(n int) error {
 
 // raised is a system-wide setting as it was.
 type raised struct {
-	name string
+	path string
 	was  int
 }
 
@@ -188,8 +186,9 @@ func (s *system) raiseSystem(n int) (done []raised) {
 		if *r.value >= r.to || *r.value == 0 {
 			continue
 		}
-		if os.WriteFile(filepath.Join(sysctlDir, r.name), []byte(strconv.Itoa(r.to)), 0) == nil {
-			done = append(done, raised{r.name, *r.value})
+		path := filepath.Join(s.settings, r.name)
+		if os.WriteFile(path, []byte(strconv.Itoa(r.to)), 0) == nil {
+			done = append(done, raised{path, *r.value})
 			*r.value = r.to
 		}
 	}
@@ -197,5 +196,5 @@ func (s *system) raiseSystem(n int) (done []raised) {
 }
 
 func (r raised) putBack() error {
-	return os.WriteFile(filepath.Join(sysctlDir, r.name), []byte(strconv.Itoa(r.was)), 0)
+	return os.WriteFile(r.path, []byte(strconv.Itoa(r.was)), 0)
 }
