@@ -96,6 +96,8 @@ func (c *comparison) prepare(ctx context.Context) (err error) {
 	}
 	c.plan = newPlan(c.options, c.jobs, left, idle)
 	c.report.Seconds = c.plan.duration.Seconds()
+	fmt.Fprintf(c.progress, "measurements of %v; a round takes about %v, all about %v\n", c.plan.duration,
+		c.plan.estimate(c.jobs, 1).Round(time.Second), c.plan.left(c.jobs, 1, 0, 0).Round(time.Second))
 	c.report.Versions = versions(ctx, subjects)
 	return nil
 }

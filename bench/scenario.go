@@ -35,7 +35,7 @@ type scenario struct {
 	message  int     // bytes of what these send on WebSockets, 0 for requests
 	idle     string  // connections of this kind that do nothing: idleHTTP or idleSockets
 	named    bool    // measured only if it is named
-	slow     bool    // not part of a quick run, unless it is named
+	slow     bool    // not part of a quick run, which has others like it, unless it is named
 }
 
 // ask is a request.
@@ -73,8 +73,8 @@ var scenarios = []scenario{
 	{name: "plain", section: ofPlain, pipeline: 1},
 	{name: "plain1", section: ofPlain, pipeline: 1, conns: 1},
 	{name: "pipeline", section: ofPlain, pipeline: 16},
-	{name: "plain8", section: ofPlain, pipeline: 1, conns: 8},
-	{name: "plain256", section: ofPlain, pipeline: 1, conns: 256},
+	{name: "plain8", section: ofPlain, pipeline: 1, slow: true, conns: 8},
+	{name: "plain256", section: ofPlain, pipeline: 1, slow: true, conns: 256},
 	{name: "plain1024", section: ofPlain, pipeline: 1, conns: 1024},
 	{name: "close", section: ofPlain, pipeline: 1, close: true},
 	{name: "two", section: ofPlain, pipeline: 1, two: true},
@@ -84,12 +84,12 @@ var scenarios = []scenario{
 	{name: "static", section: ofBodies, pipeline: 1, static: true},
 	{name: "tls", section: ofBodies, pipeline: 1, tls: true},
 	{name: "mix2", section: ofMixes, pipeline: 1, mix: mixture{mix.Fast, mix.Slow2, mix.ShortShare, "sleep 2 ms", 1}},
-	{name: "mix2-same", section: ofMixes, pipeline: 1, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
+	{name: "mix2-same", section: ofMixes, pipeline: 1, slow: true, mix: mixture{mix.Same2, "", mix.ShortShare, "sleep 2 ms", 1}},
 	{name: "mix1s", section: ofMixes, pipeline: 1, slow: true, mix: mixture{mix.Fast, mix.Slow1000, mix.LongShare, "sleep 1 s", longSpread}},
 	{name: "mix1s-same", section: ofMixes, pipeline: 1, named: true, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
 	{name: "burn", section: ofMixes, pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
 	{name: "ws64", section: ofSockets, sockets: sockets{ws.Echo, 64, 64}},
-	{name: "ws64-16k", section: ofSockets, sockets: sockets{ws.Echo, 64, 16 << 10}},
+	{name: "ws64-16k", section: ofSockets, slow: true, sockets: sockets{ws.Echo, 64, 16 << 10}},
 	{name: "ws1000", section: ofSockets, sockets: sockets{ws.Echo, 1000, 64}},
 	{name: "ws1000-16k", section: ofSockets, named: true, sockets: sockets{ws.Echo, 1000, 16 << 10}},
 	{name: "broadcast1000", section: ofSockets, sockets: sockets{ws.Room, 1000, 64}},
@@ -97,10 +97,10 @@ var scenarios = []scenario{
 	{name: "events1000", section: ofSockets, sockets: sockets{ws.Events, 1000, ws.EventSize}},
 	{name: "client1", section: ofClients, pipeline: 1, inFlight: 1},
 	{name: "client64", section: ofClients, pipeline: 1, inFlight: 64},
-	{name: "client1000", section: ofClients, pipeline: 1, inFlight: 1000},
+	{name: "client1000", section: ofClients, pipeline: 1, slow: true, inFlight: 1000},
 	{name: "wsclient1", section: ofClients, inFlight: 1, message: 64},
 	{name: "wsclient64", section: ofClients, inFlight: 64, message: 64},
-	{name: "wsclient1000", section: ofClients, inFlight: 1000, message: 64},
+	{name: "wsclient1000", section: ofClients, slow: true, inFlight: 1000, message: 64},
 	{name: "idle-http", section: ofIdle, idle: idleHTTP},
 	{name: "idle-ws", section: ofIdle, idle: idleSockets},
 }
@@ -290,7 +290,7 @@ func (s scenario) stretch(d time.Duration) time.Duration {
 	case s.mixed(), s.isSockets() && s.sockets.connections >= 10_000:
 		return max(d, time.Second)
 	case s.tls, s.connections(0) >= 1000, s.ask.size >= 1<<20: // it takes a while until the first are answered
-		return max(d, 500*time.Millisecond)
+		return max(d, 700*time.Millisecond)
 	}
 	return d
 }
