@@ -32,7 +32,7 @@ type limits struct {
 }
 
 var (
-	wholeLimits = limits{aim: 5, rounds: 7, shortest: 500 * time.Millisecond, longest: 5 * time.Second}
+	wholeLimits = limits{aim: 5, rounds: 7, shortest: 400 * time.Millisecond, longest: 5 * time.Second}
 	quickLimits = limits{aim: 2, rounds: 2, shortest: 300 * time.Millisecond, longest: time.Second}
 )
 

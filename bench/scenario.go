@@ -89,7 +89,7 @@ var scenarios = []scenario{
 	{name: "mix1s-same", section: ofMixes, pipeline: 1, named: true, mix: mixture{mix.Same1000, "", mix.LongShare, "sleep 1 s", longSpread}},
 	{name: "burn", section: ofMixes, pipeline: 1, mix: mixture{mix.Fast, mix.Burn5, mix.BurnShare, "compute for 5 ms", 1}},
 	{name: "ws64", section: ofSockets, sockets: sockets{ws.Echo, 64, 64}},
-	{name: "ws64-16k", section: ofSockets, slow: true, sockets: sockets{ws.Echo, 64, 16 << 10}},
+	{name: "ws64-16k", section: ofSockets, named: true, sockets: sockets{ws.Echo, 64, 16 << 10}},
 	{name: "ws1000", section: ofSockets, sockets: sockets{ws.Echo, 1000, 64}},
 	{name: "ws1000-16k", section: ofSockets, named: true, sockets: sockets{ws.Echo, 1000, 16 << 10}},
 	{name: "broadcast1000", section: ofSockets, sockets: sockets{ws.Room, 1000, 64}},
@@ -286,7 +286,7 @@ func (s scenario) suits(sub subject.Subject) bool {
 func (s scenario) stretch(d time.Duration) time.Duration {
 	switch {
 	case s.mixed() && s.mix.spread > 1: // some requests take a second
-		return max(d, 2500*time.Millisecond)
+		return max(d, 2*time.Second)
 	case s.mixed(), s.isSockets() && s.sockets.connections >= 10_000:
 		return max(d, time.Second)
 	case s.tls, s.connections(0) >= 1000, s.ask.size >= 1<<20: // it takes a while until the first are answered
