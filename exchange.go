@@ -93,7 +93,7 @@ func (x *Exchange) Path() string {
 		return x.r.URL.Path
 	}
 	raw := x.n.names.string(x.s.req.RawPath())
-	if !strings.Contains(raw, "%") {
+	if strings.IndexByte(raw, '%') < 0 {
 		return raw
 	}
 	path, err := url.PathUnescape(raw)
