@@ -289,7 +289,9 @@ func (s scenario) stretch(d time.Duration) time.Duration {
 		return max(d, 2*time.Second)
 	case s.mixed(), s.isSockets() && s.sockets.connections >= 10_000:
 		return max(d, time.Second)
-	case s.tls, s.connections(0) >= 1000, s.ask.size >= 1<<20: // it takes a while until the first are answered
+	case s.tls: // handshakes are part of it, and should be a small one
+		return max(d, min(4*d, 2*time.Second))
+	case s.connections(0) >= 1000, s.ask.size >= 1<<20: // it takes a while until the first are answered
 		return max(d, 700*time.Millisecond)
 	}
 	return d

@@ -135,7 +135,7 @@ func (sc *Scenario) plots() []plot {
 	c := sc.bars(sc.Name+": processor time per "+unit, "µs per "+unit, cpuMicros, 1, "%.2f")
 	if base := sc.base(); base != nil {
 		for i, s := range sc.shown() {
-			c.bars[i].text += fmt.Sprintf("  ×%.2f", Ratio(cpuMicros, s, base).Median)
+			c.bars[i].text += fmt.Sprintf("\u2002×%.2f", Ratio(cpuMicros, s, base).Median)
 		}
 		return append(more, c.plot(sc.About+". Less is better; × is the multiple of "+base.Name+"."))
 	}
