@@ -59,7 +59,7 @@ func (c *comparison) prepare(ctx context.Context) (err error) {
 	if c.builder, err = subject.NewBuilder(ctx, c.dir, c.progress); err != nil {
 		return err
 	}
-	c.report = &report.Report{Time: c.started.UTC().Truncate(time.Second), Host: report.ReadHost(), Quick: c.quick,
+	c.report = &report.Report{Time: c.started.UTC().Truncate(time.Second), Host: report.ReadHost(), Quick: c.quick, Generator: c.generator,
 		ServerCPU: c.serverCPU, LoadCPU: c.loadCPU, GoMaxProcs: c.goMaxProcs}
 	absent := lookForTools()
 	for _, t := range absent {

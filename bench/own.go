@@ -74,6 +74,8 @@ func measureOwn(ctx context.Context, pid int, program string, load own.Load) (sa
 		CPUMicros:    micros(used) / float64(max(1, result.Requests)),
 		Rate:         result.Rate(),
 		P50Micros:    micros(result.P50()),
+		P75Micros:    micros(result.P75()),
+		P90Micros:    micros(result.P90()),
 		P99Micros:    micros(result.P99()),
 		Busy:         used.Seconds() / elapsed.Seconds(),
 		Waited:       cpu.Waited.Seconds() / elapsed.Seconds(),

@@ -39,6 +39,8 @@ type Result struct {
 	Missing  int64            `json:"unanswered"`
 	Latency  struct {
 		P50 int64 `json:"p50"` // in microseconds
+		P75 int64 `json:"p75"`
+		P90 int64 `json:"p90"`
 		P99 int64 `json:"p99"`
 	} `json:"latency_us"`
 }
@@ -51,8 +53,10 @@ func (r Result) Rate() float64 {
 	return float64(r.InTime) / r.Seconds
 }
 
-// P50 and P99 are latencies.
+// P50 to P99 are latencies.
 func (r Result) P50() time.Duration { return time.Duration(r.Latency.P50) * time.Microsecond }
+func (r Result) P75() time.Duration { return time.Duration(r.Latency.P75) * time.Microsecond }
+func (r Result) P90() time.Duration { return time.Duration(r.Latency.P90) * time.Microsecond }
 func (r Result) P99() time.Duration { return time.Duration(r.Latency.P99) * time.Microsecond }
 
 // Err returns what went wrong during the run, nil if nothing did. Any status but 2xx is wrong.

@@ -178,6 +178,7 @@ func (r *Report) method() []string {
 	return []string{
 		"The figure is processor time per request: what the threads of the server ran (/proc/PID/task/*/schedstat) during the load, divided by the requests that were answered. It depends on what else the machine does far less than rates and latencies do.",
 		fmt.Sprintf("The server ran on %s, the load on %s; where a client is measured it is on the processor of the load. “two” pins nothing. Go servers have the GOMAXPROCS that Go finds for that; ringkit has one loop.", server, load),
+		"Requests that all take the same came from " + r.generator() + ", which sends one when another has been answered; a server that stalls is asked less meanwhile. All else came from programs of bench/: they compare every byte that comes back.",
 		"Rounds are interleaved: each measures every subject of a scenario once, in turn, and goes over all scenarios. Each measurement starts the program afresh, asks it once and leaves it out if the answer is not the benchmark's, warms it up with the same load, and measures.",
 		"Figures are medians of the rounds, with the least and the greatest behind. Ratios are those of the medians, with the least and the greatest ratio of a round. A difference smaller than the spread is none.",
 		"A round with an error, a timeout, a wrong answer or a status that is not 2xx does not count, and a note says so.",
@@ -186,6 +187,14 @@ func (r *Report) method() []string {
 		"WebSockets do not offer compression. A message that is sent to a room counts once for each member that gets it.",
 		"Memory is what the resident set of the server has grown by since it answered its first request, divided by connections that have each had one answer and been left alone.",
 	}
+}
+
+// generator names what has sent requests that all take the same.
+func (r *Report) generator() string {
+	if r.Generator == "own" {
+		return "bench/load, a program on ringkit's client"
+	}
+	return "wrk"
 }
 
 func processor(cpu int) string {

@@ -92,7 +92,7 @@ func (sc *Scenario) quantilePlot() plot {
 			c.series = append(c.series, one)
 		}
 	}
-	return c.plot("Less is better. As wrk tells them, which sends as much as is answered.")
+	return c.plot("Less is better. In a closed loop: one request when another has been answered.")
 }
 
 func plural(n int, what string) string {

@@ -23,6 +23,7 @@ type Report struct {
 	Host        Host        `json:"host"`
 	Versions    []Version   `json:"versions"`
 	Seconds     float64     `json:"seconds_per_measurement"` // of most scenarios
+	Generator   string      `json:"generator"`               // of requests that all take the same
 	ServerCPU   int         `json:"server_cpu"`              // -1 for any
 	LoadCPU     int         `json:"load_cpu"`
 	GoMaxProcs  int         `json:"gomaxprocs,omitzero"` // 0 leaves it to Go
