@@ -100,13 +100,9 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 func defaultSubjects(scenarios []scenario) []string {
 	var names []string
 	for _, sc := range scenarios {
-		for _, name := range sc.subjects() {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
+		names = append(names, sc.subjects()...)
 	}
-	return names
+	return subject.InOrder(names)
 }
 
 // includes reports whether a subject is measured in a scenario.

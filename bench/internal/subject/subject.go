@@ -250,6 +250,17 @@ func in(g group) []string {
 	return names
 }
 
+// InOrder returns the names in the order in which subjects are listed, each once.
+func InOrder(names []string) []string {
+	var list []string
+	for _, r := range recipes {
+		if slices.Contains(names, r.name) {
+			list = append(list, r.name)
+		}
+	}
+	return list
+}
+
 // Quick returns those of the names that a quick run takes, too.
 func Quick(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {

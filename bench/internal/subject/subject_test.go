@@ -44,6 +44,13 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
+func TestInOrder(t *testing.T) {
+	got := InOrder([]string{FastHTTP, "ringkit-std-inline", NetHTTP, FastHTTP, Uring})
+	if want := []string{Uring, "ringkit-std-inline", NetHTTP, FastHTTP}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestCheckUnknown(t *testing.T) {
 	if err := Check("iis"); err == nil || !strings.Contains(err.Error(), FastHTTP) {
 		t.Errorf("got %v", err)
