@@ -130,6 +130,7 @@ func (t *trial) startServer(ctx context.Context, dir string) error {
 	args := []string{
 		"-addr", "127.0.0.1:0", "-engine", t.engine, "-handler", t.handler,
 		"-idle-timeout", farAway.String(), "-ping", farAway.String(),
+		"-header-timeout", t.timeout.String(), // a slow machine takes longer than the default to send the first request
 	}
 	if t.plan.loops > 0 {
 		args = append(args, "-loops", fmt.Sprint(t.plan.loops))

@@ -48,7 +48,7 @@ func (t *trial) ramp(ctx context.Context) error {
 }
 
 func (t *trial) sample(start time.Time) (s sample, err error) {
-	s.Connections, s.Seconds = t.crew.held(), time.Since(start).Seconds()
+	s.Connections, s.Failed, s.Seconds = t.crew.held(), t.crew.failed(), time.Since(start).Seconds()
 	last := sample{}
 	if k := len(t.result.Ramp); k > 0 {
 		last = t.result.Ramp[k-1]

@@ -52,6 +52,7 @@ type machine struct {
 type sample struct {
 	Seconds     float64 `json:"seconds"`
 	Connections int64   `json:"connections"`
+	Failed      int64   `json:"failed"`
 	Rate        float64 `json:"connections_per_second"` // since the sample before
 	RSS         int64   `json:"server_rss_bytes"`
 	Slab        int64   `json:"kernel_slab_bytes"`
@@ -59,8 +60,12 @@ type sample struct {
 }
 
 func (s sample) String() string {
-	return fmt.Sprintf("%8d connections  %6.0f/s  server %.1f MiB  kernel %d MiB  available %d MiB",
+	text := fmt.Sprintf("%8d connections  %6.0f/s  server %.1f MiB  kernel %d MiB  available %d MiB",
 		s.Connections, s.Rate, float64(s.RSS)/(1<<20), s.Slab>>20, s.Available>>20)
+	if s.Failed > 0 {
+		text += fmt.Sprintf("  %d failed", s.Failed)
+	}
+	return text
 }
 
 // memory is what a connection takes, in bytes, as what has grown since there were none.
