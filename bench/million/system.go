@@ -41,12 +41,7 @@ func readSystem() (*system, error) {
 	if err := s.readTracking(); err != nil {
 		return nil, err
 	}
-	switch found := uring.Probe(); {
-	case found.Err != nil:
-		s.noDirect = found.Err
-	case found.Features&uring.DirectDescriptors == 0:
-		s.noDirect = errors.New("this kernel's io_uring lacks something for them, see examples/hello (Linux 6.8 has it)")
-	}
+	s.noDirect = noDirect(uring.Probe())
 	k, err := procfs.ReadKernel()
 	if err != nil {
 		return nil, err
@@ -56,6 +51,19 @@ func readSystem() (*system, error) {
 		s.available, s.memoryFrom = left, "this control group"
 	}
 	return s, nil
+}
+
+// noDirect returns why there are no direct descriptors, nil if there are.
+func noDirect(found *uring.Report) error {
+	if found.Err != nil {
+		return found.Err
+	}
+	for _, f := range found.Findings {
+		if f.Name == uring.DirectDescriptors.String() && f.Err != nil {
+			return fmt.Errorf("%s (Linux %s): %w", f.Name, f.Since, f.Err)
+		}
+	}
+	return nil
 }
 
 // sysctls reads a setting of n numbers; there are n, whatever goes wrong.
