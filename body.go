@@ -11,6 +11,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/bulk"
 )
 
 // requestBody is the Body of a standard request. Either it is complete from the
@@ -130,6 +131,10 @@ func (b *requestBody) Close() error {
 	b.closed, b.begun = true, true
 	b.dropped += int64(len(b.buf) - b.at)
 	b.at = len(b.buf)
+	if b.call != nil {
+		bulk.Put(b.buf)
+		b.buf, b.at = nil, 0
+	}
 	b.alarm.stop()
 	b.wantMore()
 	b.cond.Broadcast()
@@ -180,7 +185,7 @@ func (b *requestBody) push(p []byte) (stop bool) {
 		n := copy(b.buf, b.buf[b.at:])
 		b.buf, b.at = b.buf[:n], 0
 	}
-	b.buf = append(b.buf, p...)
+	b.buf = bulk.Append(b.buf, p)
 	b.cond.Broadcast()
 	b.held = len(b.buf)-b.at > bodyHigh
 	return b.held

@@ -39,6 +39,7 @@ var floors = map[string][]string{
 	"internal/proxyproto": {},
 	"internal/autobahn":   {},
 	"internal/talk":       {"wsock", "conn"},
+	"internal/bulk":       {},
 }
 
 // codecs do no I/O: they import nothing that could.

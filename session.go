@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/bulk"
 )
 
 // step is what a session is doing.
@@ -142,7 +143,7 @@ func (s *session) gather(in []byte) (used int, more bool) {
 			return len(in), false
 		}
 		used += n
-		s.content = append(s.content, data...)
+		s.content = bulk.Append(s.content, data)
 		if done {
 			s.dispatch(s.content)
 			return used, s.goesOn()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ringkit/ringkit/conn"
 	"github.com/ringkit/ringkit/http1"
+	"github.com/ringkit/ringkit/internal/bulk"
 	"github.com/ringkit/ringkit/internal/talk"
 )
 
@@ -457,6 +458,7 @@ func (w *worker) free(c *conn.Conn, s *session) {
 // recycle makes a session ready for another connection.
 func (w *worker) recycle(s *session) {
 	if cap(s.content) > contentKept {
+		bulk.Put(s.content)
 		s.content = nil
 	}
 	if cap(s.head) > contentKept {

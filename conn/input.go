@@ -3,12 +3,13 @@ package conn
 import (
 	"syscall"
 
+	"github.com/ringkit/ringkit/internal/bulk"
 	"github.com/ringkit/ringkit/internal/check"
 	"github.com/ringkit/ringkit/internal/ring"
 )
 
-// carryBytes is the size of a pooled buffer for kept input; a larger one is made
-// by growing and not pooled.
+// carryBytes is the size of a pooled buffer for kept input; a larger one is lent by
+// package bulk.
 const (
 	carryBytes  = 4 << 10
 	carryPooled = 256
@@ -214,11 +215,13 @@ func (c *Conn) keep(p []byte) {
 		c.in = c.in[:copy(c.in, c.in[c.taken:])]
 		c.taken = 0
 	}
-	old := c.in
-	c.in = append(c.in, p...)
-	if cap(c.in) != cap(old) {
-		c.loop.putCarry(old)
+	if len(c.in)+len(p) <= cap(c.in) {
+		c.in = append(c.in, p...)
+		return
 	}
+	old := c.in
+	c.in = append(append(bulk.Get(len(old)+len(p)), old...), p...)
+	c.loop.putCarry(old)
 }
 
 func (c *Conn) dropInput() {
@@ -237,7 +240,9 @@ func (l *Loop) takeCarry() []byte {
 
 func (l *Loop) putCarry(b []byte) {
 	check.Poison(b)
-	if cap(b) == carryBytes && len(l.carry) < carryPooled {
+	if cap(b) != carryBytes {
+		bulk.Put(b)
+	} else if len(l.carry) < carryPooled {
 		l.carry = append(l.carry, b[:0])
 	}
 }
