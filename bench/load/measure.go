@@ -41,6 +41,8 @@ func measure(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io
 	g.control = control{bufio.NewReader(stdin), stdout, stderr}
 	defer g.client.Transport.Close()
 	switch {
+	case o.publish != "":
+		return g.fanOut(ctx)
 	case o.receive:
 		return g.count(ctx)
 	case o.room:
@@ -92,6 +94,9 @@ func newGenerator(o *options) *generator {
 		MaxQueued:           -1, // it is not more than slots
 		MaxBodyBytes:        -1,
 		DisableCompression:  true,
+	}
+	if o.publish != "" {
+		t.MaxConnsPerHost++ // for who publishes
 	}
 	if o.insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}

@@ -29,6 +29,7 @@ const usage = `Usage: load [flags] URL
   load -c 256 -size 125 ws://127.0.0.1:8080/echo      messages that the server sends back
   load -c 1000 -room ws://127.0.0.1:8080/room         messages that the server sends to all
   load -c 1000 -receive http://127.0.0.1:8080/events  what 1000 subscribers get
+  load -c 1000 -receive -publish http://127.0.0.1:8080/publish http://127.0.0.1:8080/events
 
 Without -rate it is a closed loop: a request is sent when another has been answered, so
 that a server which stalls is asked less, and requests that would have met the stall are
@@ -44,6 +45,9 @@ was, on its WebSocket and in order.
 With -receive nothing is sent: counted are server-sent events, or messages of WebSockets.
 Latencies are of those that begin with the time at which they were made, on this
 machine's clock: Unix time in milliseconds, microseconds or nanoseconds, in decimal.
+
+With -publish, too, a GET of that URL has the server send one event to all subscribers. The
+next follows when it was answered and all have the event, and latencies count from the GET.
 
 `
 
@@ -77,6 +81,8 @@ type options struct {
 	compress    bool
 	receive     bool
 	room        bool
+	publish     string // URL, "" for none
+	expect      string // data of events, "" for any
 	insecure    bool
 	engine      conn.Engine
 	loops       int
@@ -102,6 +108,8 @@ func parse(args []string, help io.Writer) (*options, error) {
 	flags.BoolVar(&o.compress, "compress", false, "compress messages of 512 bytes or more, which the server has to accept")
 	flags.BoolVar(&o.room, "room", false, "one WebSocket sends, and the server sends that to all; the next message follows when all have it. The server greets each with a message when it is in the room")
 	flags.BoolVar(&o.receive, "receive", false, "send nothing, count what the server sends")
+	flags.StringVar(&o.publish, "publish", "", "with -receive, a `URL`: a GET of it has the server send one event to all; the next follows when all have it")
+	flags.StringVar(&o.expect, "expect", "", "with -publish, the `data` that each event has to have; by default anything is right")
 	flags.BoolVar(&o.insecure, "insecure", false, "do not verify certificates")
 	flags.Func("engine", "`engine` of the client: auto, io_uring or epoll", func(name string) (err error) {
 		o.engine, err = conn.ParseEngine(name)
@@ -222,6 +230,10 @@ func (o *options) check() error {
 		return fmt.Errorf("-size %d: want up to %d", o.size, maxSize)
 	case o.size > 0 && len(o.body) > 0:
 		return errors.New("-size and -body: want one of them")
+	case o.expect != "" && o.publish == "":
+		return errors.New("-expect: want -publish, too")
+	case o.publish != "":
+		return o.checkPublish()
 	case o.sockets():
 		return o.checkSockets()
 	case o.binary || o.compress || o.room:
@@ -243,6 +255,22 @@ func (o *options) checkSockets() error {
 		return errors.New("-room: one message at a time, want neither -receive, -rate nor -p")
 	case !o.binary && !utf8.Valid(o.body):
 		return errors.New("-body: a text message is UTF-8; want -binary for others")
+	}
+	return nil
+}
+
+// checkPublish checks what goes with the publishing of events.
+func (o *options) checkPublish() error {
+	u, err := url.Parse(o.publish)
+	switch {
+	case err != nil:
+		return fmt.Errorf("-publish: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("-publish %q: want http:// or https:// and a host", o.publish)
+	case !o.receive || o.sockets():
+		return errors.New("-publish: want -receive, and a URL of server-sent events")
+	case o.rate > 0 || o.pipeline > 1 || o.binary || o.compress || o.room:
+		return errors.New("-publish: one event at a time, want neither -rate, -p, -binary, -compress nor -room")
 	}
 	return nil
 }

@@ -65,6 +65,11 @@ var errStreamEnded = errors.New("the server has ended the stream")
 
 // events is a stream of server-sent events.
 func (g *generator) events(ctx context.Context, opened func()) error {
+	return g.subscribe(ctx, opened, func(data string) { g.counts.came(time.Now(), data) })
+}
+
+// subscribe has each event of a stream told to came.
+func (g *generator) subscribe(ctx context.Context, opened func(), came func(data string)) error {
 	req, err := g.request()
 	if err != nil {
 		return err
@@ -83,7 +88,7 @@ func (g *generator) events(ctx context.Context, opened func()) error {
 		if err != nil {
 			return err
 		}
-		g.counts.came(time.Now(), ev.Data)
+		came(ev.Data)
 	}
 	return errStreamEnded
 }

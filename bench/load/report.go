@@ -60,7 +60,7 @@ func (c *counts) result(o *options, elapsed time.Duration, unanswered int64) *re
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &result{
-		URL: o.url, Unit: o.unit(), Connections: o.connections, Pipeline: o.pipeline, Receive: o.receive, Target: o.rate,
+		URL: o.url, Unit: o.unit(), Connections: o.connections, Pipeline: o.pipeline, Receive: o.receive && o.publish == "", Target: o.rate,
 		Seconds: elapsed.Seconds(), Requests: c.inTime, Answered: c.answered, Rate: float64(c.inTime) / elapsed.Seconds(), Bytes: c.bytes,
 		Statuses: maps.Clone(c.statuses), Errors: maps.Clone(c.errors), Failed: c.failed,
 		Unsent: c.unsent, Unanswered: unanswered, Latency: summarize(c.latency),
