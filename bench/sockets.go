@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/ringkit/ringkit/bench/internal/procfs"
+	"github.com/ringkit/ringkit/bench/internal/own"
 	"github.com/ringkit/ringkit/bench/internal/server"
 	"github.com/ringkit/ringkit/bench/internal/ws"
 )
@@ -31,14 +32,11 @@ func (s sockets) describe() string {
 	return fmt.Sprintf("an echo of %s at a time on each", size)
 }
 
-// socketSource is the program that sends messages.
-const socketSource = "./wsload"
-
 // generator returns the source of the program that makes the load, "" for wrk.
 func (s scenario) generator() string {
 	switch {
 	case s.isSockets():
-		return socketSource
+		return own.Source
 	case s.mixed():
 		return generatorSource
 	}
@@ -64,25 +62,12 @@ type socketLoad struct {
 // measure opens the connections, warms the server up with messages and measures it with
 // them.
 func (l socketLoad) measure(ctx context.Context, srv *server.Server, _ string) (sample, error) {
-	c := ws.Config{Port: srv.Port, Path: l.sockets.path, Connections: l.sockets.connections,
-		Size: l.sockets.size, WarmUp: warmUp(l.duration), Duration: l.duration}
-	var cpu procfs.CPU
-	var memory procfs.Memory
-	result, err := ws.Start(ctx, l.program, c, l.cpu, func(run func() error) (err error) {
-		cpu, memory, err = during(srv.PID, run)
-		return err
-	})
-	if err != nil {
-		return sample{}, err
+	load := own.Load{URL: srv.URL(l.sockets.path), Connections: l.sockets.connections, WarmUp: warmUp(l.duration), Duration: l.duration, CPU: l.cpu}
+	if l.sockets.path == ws.Events {
+		load.Publish, load.Expect = srv.URL(ws.Publish), ws.EventData()
+	} else {
+		load.URL = "ws" + strings.TrimPrefix(load.URL, "http")
+		load.Room, load.Size = l.sockets.path == ws.Room, l.sockets.size
 	}
-	used, threadsEnded := cpu.Used()
-	return sample{
-		Requests:     result.Messages,
-		CPUMicros:    micros(used) / float64(max(1, result.Messages)),
-		Rate:         float64(result.Messages) / result.Elapsed.Seconds(),
-		Busy:         used.Seconds() / result.Elapsed.Seconds(),
-		Waited:       cpu.Waited.Seconds() / result.Elapsed.Seconds(),
-		ThreadsEnded: threadsEnded,
-		Memory:       memory,
-	}, nil
+	return measureOwn(ctx, srv.PID, l.program, load)
 }

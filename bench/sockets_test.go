@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ringkit/ringkit/bench/internal/own"
 	"github.com/ringkit/ringkit/bench/internal/subject"
 )
 
@@ -17,7 +18,7 @@ func TestSocketScenarios(t *testing.T) {
 		if got := sc.describe(77); got != want {
 			t.Errorf("%s: %q", name, got)
 		}
-		if !slices.Equal(sc.subjects(), subject.Sockets()) || sc.unit() != "message" || sc.generator() != socketSource {
+		if !slices.Equal(sc.subjects(), subject.Sockets()) || sc.unit() != "message" || sc.generator() != own.Source {
 			t.Errorf("%s: %q, %s, %s", name, sc.subjects(), sc.unit(), sc.generator())
 		}
 		if sc.suits(subject.Subject{Floor: true}) {

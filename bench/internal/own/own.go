@@ -18,11 +18,13 @@ const Source = "./load"
 type Load struct {
 	URL         string // its scheme says whether requests are sent, or messages on WebSockets
 	Connections int
-	Pipeline    int  // in flight on each, 0 for one
-	Close       bool // each request asks for the end of its connection
-	Size        int  // bytes of a message, or of the body of a POST
-	Room        bool // one WebSocket sends, and all get it
-	Loops       int  // 0 for one
+	Pipeline    int    // in flight on each, 0 for one
+	Close       bool   // each request asks for the end of its connection
+	Size        int    // bytes of a message, or of the body of a POST
+	Room        bool   // one WebSocket sends, and all get it
+	Publish     string // the URL that has an event sent to all who have asked for the other one
+	Expect      string // the data of these events
+	Loops       int    // 0 for one
 	WarmUp      time.Duration
 	Duration    time.Duration
 	CPU         int // processor to run on, or proc.AnyCPU
@@ -95,6 +97,9 @@ func (l Load) args() []string {
 	}
 	if l.Room {
 		args = append(args, "-room")
+	}
+	if l.Publish != "" {
+		args = append(args, "-receive", "-publish", l.Publish, "-expect", l.Expect)
 	}
 	if l.Size > 0 {
 		args = append(args, "-size", strconv.Itoa(l.Size))

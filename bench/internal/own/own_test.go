@@ -106,4 +106,8 @@ func TestArgs(t *testing.T) {
 	if args := (Load{Close: true, Pipeline: 16}).args(); !slices.Contains(args, "Connection: close") || !slices.Contains(args, "16") {
 		t.Errorf("%q", args)
 	}
+	args = Load{URL: "http://x/events", Connections: 7, Publish: "http://x/publish", Expect: "data"}.args()
+	if got := strings.Join(args, " "); !strings.HasSuffix(got, " -receive -publish http://x/publish -expect data http://x/events") {
+		t.Errorf("%s", got)
+	}
 }

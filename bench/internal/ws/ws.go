@@ -1,6 +1,5 @@
-// Package ws is a load generator for WebSockets and for streams of events, and what the servers that it measures
-// have in common. It sends frames that were encoded once, compares every byte that comes
-// back, and is a closed loop on one thread.
+// Package ws is what the servers of WebSockets and of events that are measured have in
+// common, and WebSockets by bare system calls, which take no memory of the one who has them.
 package ws
 
 import (
@@ -11,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +35,10 @@ const (
 	compressed = 0x40 // RSV1
 	masked     = 0x80
 
-	maxHead  = 4096
-	readSize = 64 << 10
+	maxHead = 4096
+
+	// stallTime is after how long without progress there is going to be none.
+	stallTime = 10 * time.Second
 )
 
 // First bytes of frames, with FIN.
@@ -46,6 +48,8 @@ const (
 	PingFrame    = 0x89
 	pongFrame    = 0x8A
 )
+
+var errStalled = fmt.Errorf("nothing has happened for %v", stallTime)
 
 // Dial opens a WebSocket. With deflate it offers compression, as a browser does, and the
 // server has to agree.
@@ -188,7 +192,7 @@ func Pong(ping []byte) []byte {
 }
 
 func clientFrame(first byte, payload []byte) []byte {
-	frame := appendHead(nil, first, masked, len(payload))
+	frame := frameHead(first, len(payload))
 	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
 	frame = append(frame, mask[:]...)
 	for i, c := range payload {
@@ -197,16 +201,12 @@ func clientFrame(first byte, payload []byte) []byte {
 	return frame
 }
 
-// serverFrame is what a server sends for the same message.
-func serverFrame(payload []byte) []byte {
-	return append(appendHead(nil, TextFrame, 0, len(payload)), payload...)
-}
-
-func appendHead(dst []byte, first, mask byte, n int) []byte {
+// frameHead returns the beginning of a frame of less than 64 KiB.
+func frameHead(first byte, n int) []byte {
 	if n < 126 {
-		return append(dst, first, mask|byte(n))
+		return []byte{first, masked | byte(n)}
 	}
-	return append(dst, first, mask|126, byte(n>>8), byte(n))
+	return []byte{first, masked | 126, byte(n >> 8), byte(n)}
 }
 
 // Payload returns a text of n bytes.
