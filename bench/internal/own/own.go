@@ -117,5 +117,8 @@ func Run(ctx context.Context, program string, l Load, around func(pid int, run f
 	ctx, cancel := context.WithTimeout(ctx, l.WarmUp+l.Duration+slack)
 	defer cancel()
 	err = proc.Measured(ctx, program, l.args(), l.CPU, &r, around)
+	if err != nil && r.Seconds == 0 {
+		return r, err // it has not come to measuring, and says why
+	}
 	return r, errors.Join(r.Err(), err)
 }
