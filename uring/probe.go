@@ -389,6 +389,9 @@ func (p *prober) directDescriptors() error {
 			if err := liveInTable(r, a, b); err != nil {
 				return err
 			}
+			if err := resetInTable(r); err != nil {
+				return err
+			}
 			return endBesideOther(r, a)
 		})
 	})
@@ -444,22 +447,20 @@ func liveInTable(r *Ring, a, b int) error {
 	if err != nil {
 		return err
 	}
-	// What Shutdown and Reset do, with tokens that tell what came of it.
-	poll, reset := probeToken(ring.OpPoll), probeToken(ring.OpConnect)
+	poll := probeToken(ring.OpPoll)
 	r.Poll(poll, direct, 0)
-	r.setLinger(r.prepare(), direct).SetUserData(uint64(reset))
-	r.Shutdown(direct, unix.SHUT_RDWR)
-	for left := 2; left > 0; {
+	r.Shutdown(direct, unix.SHUT_RDWR) // which cancels that
+	for over := false; !over; {
 		c, err := await(r)
 		switch {
 		case err != nil:
 			return err
 		case c.HasBuffer():
 			r.Release(c.BufID)
-		case c.Token == poll && c.Res != -int32(syscall.ECANCELED), c.Token == reset && c.Res != 0:
-			return fmt.Errorf("%v completed with %d", c.Token, c.Res)
-		case c.Token == poll, c.Token == reset:
-			left--
+		case c.Token == poll && c.Res != -int32(syscall.ECANCELED):
+			return fmt.Errorf("a poll that was cancelled completed with %d", c.Res)
+		case c.Token == poll:
+			over = true
 		}
 	}
 	r.CloseFD(direct)
@@ -470,6 +471,32 @@ func liveInTable(r *Ring, a, b int) error {
 		return fmt.Errorf("a slot that was closed is still in use: %v", err)
 	}
 	return nil
+}
+
+// resetInTable does what Reset does, to a TCP socket: others have no such option, and some
+// kernels no socket commands.
+func resetInTable(r *Ring) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	direct := r.Register(fd, 2)
+	reset := probeToken(ring.OpConnect)
+	r.setLinger(r.prepare(), direct).SetUserData(uint64(reset))
+	for {
+		c, err := await(r)
+		switch {
+		case err != nil:
+			return err
+		case c.HasBuffer():
+			r.Release(c.BufID)
+		case c.Token == reset && c.Res != 0:
+			return fmt.Errorf("setting SO_LINGER completed with %d", c.Res)
+		case c.Token == reset:
+			r.CloseFD(direct)
+			return nil
+		}
+	}
 }
 
 func expectPoll(r *Ring, poll ring.Token, want int32) error {
