@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The figures of README.md and docs/performance.md come out of a report of bench:
+// The figures of docs/performance.md come out of a report of bench:
 //
 //	go test ./internal/docs -run TestBlocks -report results/report.md
 var reportFlag = flag.String("report", "", "a `report.md` of bench, whose figures to put into the pages; the path is seen from the module's directory")
@@ -21,20 +21,19 @@ var (
 	machine = regexp.MustCompile(`(?m)^\| (?:Processor|Kernel) *\| (.*?) *\|`)
 )
 
-// figures takes from a report what README.md has (when and where, and the goals that were
-// measured), and what docs/performance.md has (all of them and the tables; the method is
-// there already).
-func figures(report string) (short, long string, err error) {
+// figures takes from a report what docs/performance.md has: when and where, the goals and
+// the tables. The method is there already.
+func figures(report string) (string, error) {
 	_, rest, ok := strings.Cut("\n"+report, "\n# ")
 	_, rest, ok2 := strings.Cut(rest, "\n\n")
 	head, rest, ok3 := strings.Cut(rest, "\n## ")
 	goals, tables, ok4 := strings.Cut(rest, "\n## ")
 	tables, end, ok5 := strings.Cut(tables, "\n## Method")
 	if !(ok && ok2 && ok3 && ok4 && ok5) {
-		return "", "", errors.New("it is no report of bench: a title, a summary, the goals, tables, and the method")
+		return "", errors.New("it is no report of bench: a title, a summary, the goals, tables, and the method")
 	}
 	if !date.MatchString(head) {
-		return "", "", errors.New("its summary has no date")
+		return "", errors.New("its summary has no date")
 	}
 	_, goals, _ = strings.Cut(goals, "\n") // without the heading
 	where := ""
@@ -42,7 +41,7 @@ func figures(report string) (short, long string, err error) {
 		where += m[1] + ". "
 	}
 	if where == "" {
-		return "", "", errors.New("it does not say on which machine")
+		return "", errors.New("it does not say on which machine")
 	}
 	head = strings.TrimSpace(where) + " " + strings.TrimSpace(head)
 	made := ""
@@ -50,11 +49,9 @@ func figures(report string) (short, long string, err error) {
 		made = "\n" + strings.TrimSpace(end[i:]) + "\n"
 	}
 	goals = strings.TrimSpace(goals)
-	measured := regexp.MustCompile(`(?m)^\|.*\| not measured[^|]*\|\n?`).ReplaceAllString(goals, "")
-	short = fmt.Sprintf("%s\n\n%s\n%s", head, strings.TrimSpace(measured), made)
 	// The page has the tables below a heading of its own.
 	lower := regexp.MustCompile(`(?m)^#`).ReplaceAllString(strings.TrimSpace("## "+tables), "##")
-	return short, fmt.Sprintf("%s\n\n%s\n\n%s\n%s", head, goals, lower, made), nil
+	return fmt.Sprintf("%s\n\n%s\n\n%s\n%s", head, goals, lower, made), nil
 }
 
 // filled puts a block into its place on a page.
@@ -69,7 +66,7 @@ func filled(page, name, block string) (string, error) {
 }
 
 func TestFigures(t *testing.T) {
-	short, long, err := figures(`# ringkit beside others
+	got, err := figures(`# ringkit beside others
 
 23 November 2026, 01:30 UTC. 1 scenario.
 
@@ -80,7 +77,7 @@ func TestFigures(t *testing.T) {
 | goal | measured |
 |---|---|
 | one | 1 |
-| two | not measured |
+| two | 2 |
 
 ## HTTP
 
@@ -108,18 +105,15 @@ Made by ` + "`go run .`.\n")
 		t.Fatal(err)
 	}
 	head := "fast, 2 of them. Linux 6.18. 23 November 2026, 01:30 UTC. 1 scenario.\n\n> **busy**\n\n| goal | measured |\n|---|---|\n| one | 1 |\n"
-	if want := head + "\nMade by `go run .`.\n"; short != want {
-		t.Errorf("short:\n%s\nwant:\n%s", short, want)
-	}
-	if want := head + "| two | not measured |\n\n### HTTP\n\n#### plain\n\nwords\n\n| a | b |\n|---|---|\n\nMade by `go run .`.\n"; long != want {
-		t.Errorf("long:\n%s\nwant:\n%s", long, want)
+	if want := head + "| two | 2 |\n\n### HTTP\n\n#### plain\n\nwords\n\n| a | b |\n|---|---|\n\nMade by `go run .`.\n"; got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	page, err := filled("a\n<!-- results:begin -->\nold\n<!-- results:end -->\nb\n", "results", "new\n")
 	if want := "a\n<!-- results:begin -->\nnew\n<!-- results:end -->\nb\n"; err != nil || page != want {
 		t.Errorf("%v\n%s", err, page)
 	}
 	for _, wrong := range []string{"", "# title\n\nno date\n\n## Goals\n\n## HTTP\n\n## Method\n", "# title\n\n2026-11-23\n", "# title\n\n2026-11-23\n\n## Goals\n\n## HTTP\n\n## Method\n"} {
-		if _, _, err := figures(wrong); err == nil {
+		if _, err := figures(wrong); err == nil {
 			t.Errorf("%q passes for a report", wrong)
 		}
 	}
@@ -129,7 +123,7 @@ Made by ` + "`go run .`.\n")
 }
 
 // TestBlocks looks for the places where tools put tables, and for the dates of these. With
-// -report it fills those for the figures.
+// -report it fills that for the figures.
 func TestBlocks(t *testing.T) {
 	if *reportFlag != "" {
 		fill(t, *reportFlag)
@@ -157,17 +151,16 @@ func fill(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, long, err := figures(string(report))
+	block, err := figures(string(report))
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	for page, block := range map[string]string{"README.md": short, "docs/performance.md": long} {
-		text, err := filled(read(t, page), "results", block)
-		if err != nil {
-			t.Fatalf("%s: %v", page, err)
-		}
-		if err := os.WriteFile(filepath.Join(root, page), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	const page = "docs/performance.md"
+	text, err := filled(read(t, page), "results", block)
+	if err != nil {
+		t.Fatalf("%s: %v", page, err)
+	}
+	if err := os.WriteFile(filepath.Join(root, page), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
