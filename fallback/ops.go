@@ -137,9 +137,13 @@ func (r *Ring) receiveOne(c *ring.Completion, fd int32, f *file) bool {
 		f.clear(fileReadable)
 		return true
 	}
-	// There may be more, for which others do not have to wait.
-	f.set(fileQueued)
-	r.again = append(r.again, fd)
+	// There may be more, for which others do not have to wait for long.
+	r.bulk = fd
+	r.burst++
+	if !f.is(fileQueued) {
+		f.set(fileQueued)
+		r.again = append(r.again, fd)
+	}
 	return true
 }
 

@@ -11,8 +11,59 @@ import (
 	"github.com/ringkit/ringkit/internal/ringtest"
 )
 
-// A connection with more than a buffer of input receives once in a turn. Who has
-// less is not kept waiting by it, whatever their order.
+// Where buffers are given back at once, a connection with much input fills some at a stretch.
+// Who has less is not kept waiting by it for more than those, whatever their order.
+func TestBulkIsReceivedAtAStretch(t *testing.T) {
+	r, d := open(t, Config{Buffers: 16, BufferSize: 64})
+	const flooding, calm = 3, 2
+	fds, peers := make([]int, flooding+calm), make([]int, flooding+calm)
+	for i := range fds {
+		fds[i], peers[i] = ringtest.SocketPair(t)
+		r.Recv(recvToken(i), fds[i])
+	}
+	const much = 10 * burstMost * 64
+	for i := range flooding {
+		ringtest.Write(t, peers[i], make([]byte, much+1))
+	}
+	for turn := range 10 {
+		for i := range calm {
+			ringtest.Write(t, peers[flooding+i], []byte("x"))
+		}
+		d.Turn(-1)
+		seen := map[ring.Token]int{}
+		last, stretches := ring.Token(0), 0
+		for c := (ring.Completion{}); r.Next(&c); {
+			seen[c.Token] += len(c.Buf)
+			if c.Token != last {
+				last, stretches = c.Token, stretches+1
+			}
+			r.Release(c.BufID)
+		}
+		for i := range fds {
+			want := burstMost * 64
+			if i >= flooding {
+				want = 1
+			}
+			if seen[recvToken(i)] != want {
+				t.Errorf("turn %d: connection %d received %d bytes, want %d", turn, i, seen[recvToken(i)], want)
+			}
+		}
+		if stretches != len(fds) {
+			t.Errorf("turn %d: %d stretches of %d connections", turn, stretches, len(fds))
+		}
+	}
+	d.Turn(0) // the rest comes without another event
+	rest := 0
+	for c := (ring.Completion{}); r.Next(&c); r.Release(c.BufID) {
+		rest += len(c.Buf)
+	}
+	if rest != flooding {
+		t.Errorf("the rest is %d bytes, want %d", rest, flooding)
+	}
+}
+
+// A receive in a turn is what a connection with more than a buffer of input gets otherwise.
+// Who has less is not kept waiting by it, whatever their order.
 func TestOneReceiveInATurn(t *testing.T) {
 	r, d := open(t, Config{Buffers: 16, BufferSize: 64})
 	const flooding, calm = 3, 2

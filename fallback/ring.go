@@ -45,6 +45,10 @@ func (c Config) withDefaults() (Config, error) {
 // anything else is looked at.
 const acceptsPerTurn = 256
 
+// burstMost bounds how many buffers of one connection are filled before others are looked
+// at: what comes in bulk is received, and used, while it is in the cache.
+const burstMost = 8
+
 // Ring is one epoll instance with its receive buffers. Its methods are for the one
 // goroutine that drives it; only Wake may be called by others.
 type Ring struct {
@@ -55,6 +59,9 @@ type Ring struct {
 	done  queue[ring.Completion]
 	ready queue[int32] // descriptors to receive from or accept on in this turn
 	again []int32      // and in the next one
+
+	bulk  int32 // the descriptor that has just filled a buffer, -1 for none
+	burst int   // how many it has filled at a stretch
 
 	accepts    int  // left in this turn
 	readyFirst bool // Next began with ready, not with done
@@ -83,7 +90,7 @@ func New(cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{epfd: -1, wakeFD: -1, events: make([]unix.EpollEvent, cfg.Events)}
+	r := &Ring{epfd: -1, wakeFD: -1, bulk: -1, events: make([]unix.EpollEvent, cfg.Events)}
 	if err := r.open(cfg); err != nil {
 		return nil, errors.Join(err, r.Close(0))
 	}
@@ -123,7 +130,7 @@ func (r *Ring) Stats() Stats { return r.stats }
 // are told first, and by the next call, which does, there are more of them, or there is
 // nothing left to do but wait.
 func (r *Ring) Enter(timeout time.Duration) error {
-	r.accepts = acceptsPerTurn
+	r.accepts, r.bulk = acceptsPerTurn, -1
 	for _, fd := range r.again {
 		r.ready.push(fd)
 	}
@@ -154,6 +161,10 @@ func (r *Ring) Enter(timeout time.Duration) error {
 // completion is consumed at once: whoever calls Next afterwards, on whatever
 // goroutine, gets the following one.
 func (r *Ring) Next(c *ring.Completion) bool {
+	if r.nextBulk(c) {
+		r.stats.Completions++
+		return true
+	}
 	// They take turns: neither kind keeps the other waiting for ever.
 	r.readyFirst = !r.readyFirst
 	if r.readyFirst && r.nextReady(c) || r.done.pop(c) || r.nextReady(c) {
@@ -208,6 +219,20 @@ func (r *Ring) schedule(fd int32, f *file) {
 	}
 }
 
+// nextBulk goes on receiving from a descriptor that has filled a buffer, if that has been
+// used and given back.
+func (r *Ring) nextBulk(c *ring.Completion) bool {
+	fd := r.bulk
+	if r.bulk = -1; fd < 0 || r.burst == burstMost || r.bufs.lent > 0 {
+		return false
+	}
+	f := r.files.at(int(fd))
+	if f == nil || f.in == 0 || !f.is(fileReadable) || !f.is(fileQueued) {
+		return false
+	}
+	return r.receiveOne(c, fd, f)
+}
+
 // nextReady serves the descriptors that are ready until one gives a completion.
 func (r *Ring) nextReady(c *ring.Completion) bool {
 	for fd := int32(0); r.ready.pop(&fd); {
@@ -223,8 +248,11 @@ func (r *Ring) nextReady(c *ring.Completion) bool {
 			if r.acceptOne(c, fd, f) {
 				return true
 			}
-		} else if r.receiveOne(c, fd, f) {
-			return true
+		} else {
+			r.burst = 0
+			if r.receiveOne(c, fd, f) {
+				return true
+			}
 		}
 	}
 	return false
