@@ -29,6 +29,10 @@ func (srv *Server) settles() bool { return srv.ProxyProtocol != ProxyOff || srv.
 
 // Open implements conn.Protocol.
 func (a *arrival) Open(c *conn.Conn) {
+	if a.draining {
+		c.Close()
+		return
+	}
 	_, local := a.addr.(*net.UnixAddr)
 	if !local {
 		peer, ok := remoteAddr(c, nil).(*net.TCPAddr)

@@ -420,9 +420,7 @@ func (srv *Server) RegisterOnShutdown(f func()) {
 }
 
 // Shutdown stops accepting, closes idle connections, lets requests that have
-// begun finish, and waits for that. Answers say "Connection: close" from now on. A
-// connection on which no request has begun yet has 5 s for one, and at most
-// ReadHeaderTimeout.
+// begun finish, and waits for that. Answers say "Connection: close" from now on.
 // When ctx ends first its error is returned and the remaining connections go on;
 // Close ends them.
 func (srv *Server) Shutdown(ctx context.Context) error {

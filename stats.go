@@ -53,8 +53,7 @@ type ConnStates struct {
 
 // The marks of connections, in the order of ConnStates.
 const (
-	markNew conn.Mark = iota // no request has begun yet: counts as idle
-	markIdle
+	markIdle conn.Mark = iota
 	markReading
 	markHandling
 	markStreaming
@@ -64,7 +63,7 @@ const (
 func connStates(l *conn.Loop) ConnStates {
 	by, closing := l.Marked()
 	return ConnStates{
-		Idle: by[markNew] + by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
+		Idle: by[markIdle], Reading: by[markReading], Handling: by[markHandling], Streaming: by[markStreaming],
 		Channel: by[markChannel], Client: by[conn.MarkClient],
 		Closing: closing,
 	}

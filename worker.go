@@ -27,10 +27,6 @@ const (
 	sparesKept  = 256
 	contentKept = 64 << 10
 
-	// newConnWait is how long Shutdown waits for the first request of a connection that is
-	// there already, as net/http's does.
-	newConnWait = 5 * time.Second
-
 	// slowHead is for how long a client may send the head of a request before nobody
 	// hurries for it any more: what it sends then may wait for conn.DozeTime.
 	slowHead = time.Second
@@ -126,16 +122,12 @@ func (w *worker) appendOK(dst []byte, length int, header []byte) []byte {
 }
 
 // drain begins a graceful stop: idle connections are closed, the others when
-// their request is answered. Who has just connected is about to ask for something.
+// their request is answered.
 func (w *worker) drain() {
 	w.draining = true
 	w.loop.Each(func(c *conn.Conn) {
 		switch s := c.State.(type) {
 		case nil:
-			if c.Marked() == markNew {
-				c.SetDeadline(w.firstWait())
-				return
-			}
 			c.Close()
 		case *Channel:
 			s.goingAway()
@@ -143,15 +135,6 @@ func (w *worker) drain() {
 			s.GoingAway()
 		}
 	})
-}
-
-// firstWait is how long the first request of a connection may take to begin when the server
-// stops.
-func (w *worker) firstWait() time.Duration {
-	if w.headerTimeout == 0 {
-		return newConnWait
-	}
-	return min(w.headerTimeout, newConnWait)
 }
 
 // abort ends all connections at once.
@@ -163,8 +146,8 @@ func (w *worker) abort() {
 // Open implements conn.Protocol.
 func (w *worker) Open(c *conn.Conn) {
 	c.SetDeadline(w.headerTimeout)
-	if w.draining { // accepted while the listener was being closed
-		c.SetDeadline(w.firstWait())
+	if w.draining {
+		c.Close() // accepted while the listener was being closed
 	}
 }
 

@@ -41,9 +41,6 @@ func (c *Conn) Mark(m Mark) {
 	}
 }
 
-// Marked returns the mark of the connection.
-func (c *Conn) Marked() Mark { return c.mark }
-
 func (c *Conn) remark(m Mark) {
 	if c.phase == phaseOpen {
 		c.loop.marked[c.mark]--
