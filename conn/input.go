@@ -215,13 +215,11 @@ func (c *Conn) keep(p []byte) {
 		c.in = c.in[:copy(c.in, c.in[c.taken:])]
 		c.taken = 0
 	}
-	if len(c.in)+len(p) <= cap(c.in) {
-		c.in = append(c.in, p...)
-		return
-	}
 	old := c.in
-	c.in = append(append(bulk.Get(len(old)+len(p)), old...), p...)
-	c.loop.putCarry(old)
+	c.in = bulk.Append(old, p)
+	if cap(c.in) != cap(old) && cap(old) < bulk.Smallest { // others were given back
+		c.loop.putCarry(old)
+	}
 }
 
 func (c *Conn) dropInput() {

@@ -6,6 +6,8 @@ package bulk
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/ringkit/ringkit/internal/check"
 )
 
 // Sizes of buffers, in bytes: powers of two. What is longer than the largest is left to the
@@ -36,6 +38,7 @@ func Get(n int) []byte {
 // the size of those lent is left to the garbage collector. Any goroutine may call it.
 func Put(b []byte) {
 	if n := cap(b); n >= Smallest && n <= Largest && n&(n-1) == 0 {
+		check.Poison(b[:n])
 		b = b[:0]
 		pools[class(n)].Put(&b)
 	}
