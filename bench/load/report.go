@@ -1,16 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/ringkit/ringkit/bench/internal/output"
 )
 
 // result is what a run found.
@@ -89,24 +89,7 @@ func (r *result) err() error {
 
 // report writes the result where the options want it.
 func (r *result) report(o *options, stdout io.Writer) error {
-	if o.json != "-" {
-		if _, err := io.WriteString(stdout, r.text()); err != nil {
-			return err
-		}
-	}
-	if o.json == "" {
-		return nil
-	}
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	data = append(data, '\n')
-	if o.json != "-" {
-		return os.WriteFile(o.json, data, 0o644)
-	}
-	_, err = stdout.Write(data)
-	return err
+	return output.Write(r, r.text(), o.json, stdout)
 }
 
 func (r *result) text() string {
